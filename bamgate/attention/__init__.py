@@ -1,0 +1,10 @@
+"""Attention modules with a pluggable gate: BAM, and SE and CBAM for comparison."""
+
+from bamgate.attention.bam import BAM as BAM
+from bamgate.attention.cbam import CBAM as CBAM
+from bamgate.attention.scale import AttentionModule as AttentionModule
+from bamgate.attention.scale import GateFactory as GateFactory
+from bamgate.attention.scale import Scale as Scale
+from bamgate.attention.squeeze import SqueezeExcitation as SqueezeExcitation
+
+__all__ = ["BAM", "CBAM", "AttentionModule", "GateFactory", "Scale", "SqueezeExcitation"]

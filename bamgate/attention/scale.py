@@ -1,0 +1,50 @@
+"""Where the gate acts: logits z -> scale s = 1 + g(z), or g(z) without the residual."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+GateFactory = Callable[[], nn.Module]
+
+
+class AttentionModule(nn.Module):
+    """Base of all attention modules: their parameters are attention's, all others the trunk's."""
+
+
+class Scale(nn.Module):
+    """s = 1 + g(z) (residual) or s = g(z), computed in fp32 under any autocast.
+
+    Args:
+        gate: makes the module z -> g(z); called once, so a learned gate belongs to this site alone.
+        residual: BAM's F' = F + F * M(F) is F * (1 + g); SE's and CBAM's F' = F * M(F) is F * g.
+    """
+
+    def __init__(self, gate: GateFactory, *, residual: bool) -> None:
+        super().__init__()
+        self.gate = gate()
+        self.residual = residual
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Logits of any shape -> fp32 scales of the same shape."""
+        # Saturating gates lose their resolution near 1 and 2 in half precision.
+        with torch.autocast(z.device.type, enabled=False):
+            g: Tensor = self.gate(z if z.dtype == torch.float64 else z.float())
+        return 1 + g if self.residual else g
+
+
+def multiply(x: Tensor, scale: Tensor) -> Tensor:
+    """x * scale in the dtype of x."""
+    return x * scale.to(x.dtype)
+
+
+def hidden_width(channels: int, reduction: int) -> int:
+    """C / r, at least 1 where a map has fewer channels than the reduction ratio."""
+    return max(1, channels // reduction)
+
+
+def zero_(module: nn.Linear | nn.Conv2d | nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """Set weight and bias to 0, so that the module puts out 0 whatever goes in."""
+    nn.init.zeros_(module.weight)
+    if module.bias is not None:
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,10 @@
+"""Networks by name. To add a family: one file that registers its builders, and one import line here."""
+
+from bamgate.backbones import resnet as resnet
+from bamgate.backbones import resnet_cifar as resnet_cifar
+from bamgate.backbones.backbone import BACKBONES as BACKBONES
+from bamgate.backbones.backbone import AttentionFactory as AttentionFactory
+from bamgate.backbones.backbone import Backbone as Backbone
+from bamgate.backbones.backbone import Sites as Sites
+
+__all__ = ["BACKBONES", "AttentionFactory", "Backbone", "Sites"]

@@ -1,0 +1,46 @@
+"""What all backbones share. A backbone knows no attention, only a factory, as torchvision's take a norm_layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from bamgate.registry import Registry
+
+AttentionFactory = Callable[[int], nn.Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sites:
+    """Where attention stands: a factory is called with the channel count of each site, None leaves the sites empty.
+
+    Args:
+        bottleneck: after each stage but the last, just before the map is halved (BAM, Section 3).
+        block: in each residual block, on the branch before the addition (SE, CBAM and the paper's BAM-C).
+    """
+
+    bottleneck: AttentionFactory | None = None
+    block: AttentionFactory | None = None
+
+    def at_bottleneck(self, channels: int) -> nn.Module:
+        return nn.Identity() if self.bottleneck is None else self.bottleneck(channels)
+
+    def in_block(self, channels: int) -> nn.Module:
+        return nn.Identity() if self.block is None else self.block(channels)
+
+
+class Backbone(Protocol):
+    """Builds a network for images of `in_channels` channels: B, in_channels, H, W -> B, num_classes."""
+
+    def __call__(self, *, num_classes: int, in_channels: int, sites: Sites) -> nn.Module: ...
+
+
+BACKBONES: Registry[Backbone] = Registry("model")
+
+
+def init_he(module: nn.Module) -> None:
+    """He et al. 2015: convolutions normal by fan-out; batch norms and linear layers keep torch's start."""
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")

@@ -1,0 +1,53 @@
+"""runs.csv, epochs.csv and gates.csv of a folder of cells: rebuilt from the cells, the same bytes in any order."""
+
+from pathlib import Path
+from typing import Any
+
+from bamgate.runlog import CELL_TABLES, CellLog, read_json
+from bamgate.storage import write_atomic
+from bamgate.tables import RUNS, format_rows
+
+
+def collect(out: Path) -> list[dict[str, Any]]:
+    """Write the three tables of `out` and return the rows of runs.csv, sorted by gate and seed."""
+    cells = [cell for cell in (_read_cell(folder) for folder in sorted((out / "cells").iterdir())) if cell]
+    cells.sort(
+        key=lambda cell: (cell[0]["dataset"], cell[0]["model"], cell[0]["gate"], cell[0]["seed"], cell[0]["cell"])
+    )
+    runs = [row for row, _ in cells]
+    write_atomic(out / "runs.csv", format_rows(RUNS, runs, header=True).encode())
+    for table, columns in CELL_TABLES.items():
+        rows = [row for _, log in cells for row in log.rows(table)]
+        write_atomic(out / table, format_rows(columns, rows, header=True).encode())
+    return runs
+
+
+def _read_cell(folder: Path) -> tuple[dict[str, Any], CellLog] | None:
+    """The cell's row of runs.csv and its log; None where it has not finished."""
+    log = CellLog(folder, folder.name)
+    result, stored = log.result(), read_json(folder / "config.json")
+    environment = read_json(folder / "environment.json")
+    if result is None or stored is None or environment is None:
+        return None
+    return _run_row(result, stored, environment), log
+
+
+def _run_row(result: dict[str, Any], stored: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:
+    config = stored["config"]
+    return {
+        "cell": stored["cell"],
+        "dataset": config["dataset"],
+        "model": config["model"],
+        "attention": config["attention"]["name"],
+        "gate": config["attention"]["gate"],
+        "seed": config["seed"],
+        **{name: result[name] for name in RUNS if name in result and name not in ("schema", "cell")},
+        **{name: environment[name] for name in ("device", "device_name", "threads", "git_commit", "env_id")},
+        "precision": config["training"]["precision"],
+        "compile": config["training"]["compile"],
+        "executor": "single",
+        "config_sha256": stored["config_sha256"],
+        "design_sha256": stored["design_sha256"],
+        "gate_fingerprint": stored["gate"]["fingerprint"],
+        "gate_source_sha256": stored["gate"]["source_sha256"],
+    }

@@ -1,0 +1,174 @@
+"""One frozen, self-validating description of a run. It is stored with the run, and its hash names the cell.
+
+Only the standard library: whoever reads a record needs no torch.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from bamgate.errors import UsageError
+from bamgate.options import check_fields, option
+
+SCHEMA = 1
+
+# Options that a given attention module does not have; a value for one of them would be accepted and ignored.
+_ABSENT = {
+    "bam": (),
+    "se": ("branches", "combine", "dilation", "layout"),
+    "cbam": ("branches", "combine", "dilation", "layout"),
+    "none": ("branches", "combine", "dilation", "layout", "reduction", "residual", "placement", "gate_init"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionConfig:
+    """Which attention module stands at each site, and its gate. None is filled in as the module's own paper has it."""
+
+    name: str = option("bam", "attention module", choices=("bam", "se", "cbam", "none"))
+    gate: str = option("sigmoid", "gate: a name, expr:FORMULA, pkg.mod:attr or ./file.py:attr; several with commas")
+    branches: str = option("both", "BAM: which branches", choices=("both", "channel", "spatial", "full"))
+    combine: str | None = option(None, "BAM: how branches meet (sum)", choices=("sum", "product", "max"))
+    reduction: int = option(16, "channels are divided by this inside the module", low=1)
+    dilation: int = option(4, "BAM: dilation of the spatial branch", low=1)
+    residual: bool | None = option(None, "scale is 1 + g rather than g (bam yes; se, cbam no)")
+    placement: str | None = option(
+        None, "at bottlenecks or in each block (bam: bottleneck)", choices=("bottleneck", "block")
+    )
+    layout: str = option("paper", "BAM: where batch norms stand", choices=("paper", "counted", "released"))
+    gate_init: str = option("default", "zero: every logit starts at 0", choices=("default", "zero"))
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        self._refuse_inert()
+        is_bam = self.name == "bam"
+        defaults = {
+            "combine": "product" if self.layout == "released" else "sum",
+            "residual": is_bam,
+            "placement": "bottleneck" if is_bam else "block",
+        }
+        for name, value in defaults.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
+
+    def _refuse_inert(self) -> None:
+        """UsageError where an option is set that cannot change the network."""
+        inert = dict.fromkeys(_ABSENT[self.name], f"attention {self.name!r} has no such option")
+        if self.name == "bam" and self.branches != "both":
+            inert["combine"] = f"branches={self.branches!r} leaves nothing to combine"
+        if self.name == "bam" and self.branches == "channel":
+            inert["dilation"] = "the channel branch has no convolution"
+        if self.layout == "counted" and self.branches in ("channel", "full"):
+            raise UsageError(f"layout 'counted' is the same as 'paper' for branches={self.branches!r}; leave it out")
+        for name, why in inert.items():
+            if getattr(self, name) not in (None, *_standing_values(name, self.layout)):
+                raise UsageError(f"{name}={getattr(self, name)!r} would have no effect: {why}; leave it out")
+        if self.name == "none" and self.gate != "none":
+            raise UsageError(f"gate={self.gate!r} would have no effect: attention 'none' has no gate; leave it out")
+
+
+def _standing_values(name: str, layout: str) -> tuple[Any, ...]:
+    """What an inert option may hold: its default, also where a stored configuration spells the default out."""
+    resolved = {
+        "combine": ("product" if layout == "released" else "sum",),
+        "residual": (False,),
+        "placement": ("block",),
+    }
+    return resolved.get(name, (getattr(AttentionConfig, name),))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How a network is trained. Recipes (bamgate.recipes) are named instances of this."""
+
+    epochs: int = option(200, "passes over the training set", low=1)
+    batch_size: int = option(128, "images a step; an incomplete last batch is left out", low=2)
+    lr: float = option(0.1, "peak learning rate", low=0, above_low=True)
+    momentum: float = option(0.9, "momentum of SGD", low=0, high=1)
+    nesterov: bool = option(False, "Nesterov momentum")
+    weight_decay: float = option(5e-4, "weight decay, on every parameter as in the released code", low=0)
+    attention_weight_decay: float | None = option(
+        None, "weight decay of the attention modules (as weight-decay)", low=0
+    )
+    schedule: str = option("step", "learning rate over time", choices=("constant", "step", "cosine", "one-cycle"))
+    warmup_epochs: float = option(0.0, "the learning rate rises from 0 during these epochs", low=0)
+    milestones: tuple[int, ...] = option((), "schedule step: epochs at which the learning rate drops", low=1)
+    gamma: float = option(0.2, "schedule step: factor of each drop", low=0, high=1, above_low=True)
+    label_smoothing: float = option(0.0, "share of the target spread over all classes", low=0, high=1)
+    augment: str = option("none", "augmentation", choices=("none", "crop", "crop-flip"))
+    crop_padding: int = option(4, "pixels of zero padding around the image before the crop", low=1)
+    train_limit: int | None = option(None, "train on the first N images only, for trying things out", low=2)
+    precision: str = option("fp32", "arithmetic of the network; gates always compute in fp32", choices=("fp32", "bf16"))
+    channels_last: bool = option(True, "NHWC memory layout")
+    compile: str = option("off", "torch.compile", choices=("off", "default", "cuda-graphs"))
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        object.__setattr__(self, "milestones", tuple(self.milestones))
+        if self.attention_weight_decay is None:
+            object.__setattr__(self, "attention_weight_decay", self.weight_decay)
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        if self.schedule == "step" and not self.milestones:
+            raise UsageError("schedule 'step' needs milestones, for instance --milestones 60,120,160")
+        if self.schedule != "step" and self.milestones:
+            raise UsageError(f"milestones would have no effect: schedule {self.schedule!r} has none; leave them out")
+        if self.schedule != "step" and self.gamma != type(self).gamma:
+            raise UsageError(f"gamma would have no effect: schedule {self.schedule!r} has no drops; leave it out")
+        if self.augment == "none" and self.crop_padding != type(self).crop_padding:
+            raise UsageError("crop_padding would have no effect: augment 'none' has no crop; leave it out")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise UsageError(f"milestones must rise, got {list(self.milestones)}")
+        if self.schedule == "one-cycle" and self.warmup_epochs == 0:
+            raise UsageError("schedule 'one-cycle' needs warmup_epochs above 0: its rising part")
+        if self.warmup_epochs >= self.epochs:
+            raise UsageError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs:g}")
+        if self.nesterov and self.momentum == 0:
+            raise UsageError("nesterov needs momentum above 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One cell: a network, its attention, a data set, a recipe and a seed. No path, device or worker count."""
+
+    dataset: str = option("cluttered-digits", "data set (bamgate data list)")
+    model: str = option("resnet8", "network (resnet8 for digits, resnet20 for CIFAR)")
+    seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
+    attention: AttentionConfig = field(default_factory=AttentionConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only, as they stand in config.json."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the whole resolved configuration."""
+        return _hash(self.to_dict())
+
+    @property
+    def cell(self) -> str:
+        """The cell's id: the first 16 hex digits of the hash."""
+        return self.sha256[:16]
+
+    @property
+    def design_sha256(self) -> str:
+        """Hash without gate and seed: cells that share it may be compared."""
+        return _hash(self.design())
+
+    def design(self) -> dict[str, Any]:
+        """The configuration without gate and seed."""
+        plain = self.to_dict()
+        del plain["seed"], plain["attention"]["gate"]
+        return plain
+
+
+def _hash(plain: dict[str, Any]) -> str:
+    text = json.dumps({"schema": SCHEMA, **plain}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,59 @@
+"""The 1,797 handwritten digits of the UCI set (Alpaydin, Kaynak 1998) that scikit-learn ships, 8 x 8, split once."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bamgate.data.dataset import DATASETS, DataSet, Split, verify_generated
+from bamgate.errors import DataError
+from bamgate.seeding import hashed_integers
+
+TRAIN, TEST = 1297, 500
+SHA256 = (
+    "40ec588f50591797551f3eaac2759a2b0aabe1dd356bf525aa7fb04c6b41ba72",
+    "2d11642adf706736fb37309509a0bdd870015bfe787e39d4c480b42ea368ce11",
+)
+
+
+def digit_images() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(1797, 8, 8) ink from 0 to 16 and (1797,) labels, in a fixed shuffled order: training first, then test."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError as error:
+        raise DataError(
+            "the digits come with scikit-learn, which is not installed: pip install scikit-learn"
+        ) from error
+    bunch = load_digits()
+    keys = hashed_integers(1797, torch.arange(TRAIN + TEST), 1 << 20)
+    order = torch.argsort(keys, stable=True).numpy()
+    return bunch.images.astype(np.int64)[order], bunch.target.astype(np.int64)[order]
+
+
+def load(root: Path) -> tuple[Split, Split]:
+    ink, labels = digit_images()
+    images = torch.from_numpy(np.minimum(ink * 16, 255).astype(np.uint8))[..., None]
+    classes = torch.from_numpy(labels)
+    return (
+        Split(images=images[:TRAIN], labels=classes[:TRAIN]),
+        Split(images=images[TRAIN:], labels=classes[TRAIN:]),
+    )
+
+
+DATASETS.register(
+    "digits",
+    DataSet(
+        name="digits",
+        classes=10,
+        channels=1,
+        size=(8, 8),
+        train=TRAIN,
+        test=TEST,
+        recipe="quick",
+        model="resnet8",
+        source="UCI handwritten digits, as scikit-learn ships them",
+        load=load,
+        verify=lambda root: verify_generated(load(root), SHA256),
+    ),
+)

@@ -1,0 +1,279 @@
+"""The composition root: a configuration and a folder in, a finished cell out."""
+
+import functools
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bamgate import environment
+from bamgate.config import SCHEMA, RunConfig
+from bamgate.data import DATASETS, DataSet, ImageLoader, Split, default_root
+from bamgate.errors import TryAgainError, UsageError
+from bamgate.gates import Gate, fingerprint, load_gate
+from bamgate.models import build_model, cost
+from bamgate.probes import probe_gates
+from bamgate.runlog import CellLog, open_cell
+from bamgate.storage import sole_writer
+from bamgate.training import CheckpointStore, Position, Trainer
+
+PROBE_IMAGES = 128
+SAVE_EVERY_S = 600.0  # an epoch that takes longer is saved on the way
+
+
+class StoppedError(TryAgainError):
+    """A run was asked to stop and has saved where it stood."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How and where cells are run; recorded beside the cell, no part of its identity.
+
+    Args:
+        device: "cpu", "cuda" or "cuda:N".
+        threads: of the CPU. One by default: seeds side by side are faster than threads, and rounding stays the same.
+        data_root: the folder of the data sets.
+        should_stop: asked at every step boundary.
+    """
+
+    device: str = "cpu"
+    threads: int = 1
+    data_root: Path | None = None
+    should_stop: Callable[[], bool] = lambda: False
+
+
+class Listener:
+    """What a run tells while it goes on; this one ignores it all."""
+
+    def began(self, config: RunConfig, folder: Path, position: Position, note: str) -> None: ...
+
+    def stepped(self, position: Position, steps: int) -> None: ...
+
+    def epoch_ended(self, row: dict[str, Any]) -> None: ...
+
+    def ended(self, result: dict[str, Any]) -> None: ...
+
+
+def run_cell(
+    config: RunConfig,
+    out: Path,
+    *,
+    gate: Gate | None = None,
+    execution: Execution | None = None,
+    listener: Listener | None = None,
+) -> dict[str, Any]:
+    """Train one cell under `out`, or go on with it, or read its result where it has finished.
+
+    Args:
+        gate: the part that config.attention.gate names; looked up by that name where it is not given.
+
+    Raises:
+        UsageError, DataError: nothing was begun.
+        StoppedError: `execution.should_stop` said so; the same call goes on.
+        TryAgainError: the disk is full, or another process is at work on the cell.
+    """
+    execution, listener = execution or Execution(), listener or Listener()
+    gate = gate or load_gate(config.attention.gate)
+    with_threads(execution.threads)
+    device = resolve_device(execution.device)
+    data = DATASETS.get(config.dataset)
+    splits = _splits(data.name, config.training.train_limit, execution.data_root or default_root(), device)
+    log = open_cell(out, config)
+    with sole_writer(log.folder):
+        log.claim(_identity(config, gate), {"schema": SCHEMA, **describe_device(device, execution.threads)})
+        finished = log.result()
+        if finished is not None:
+            listener.ended(finished)
+            return finished
+        return _Cell(config, gate, data, splits, log, device, execution, listener).run()
+
+
+def with_threads(threads: int) -> None:
+    """Set torch's CPU threads where they differ."""
+    if torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
+def resolve_device(name: str) -> torch.device:
+    """A device that is there; UsageError otherwise."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"unknown device {name!r} (allowed: cpu, cuda, cuda:N)") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"device {name!r} is not supported (allowed: cpu, cuda, cuda:N)")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
+    return device
+
+
+def describe_device(device: torch.device, threads: int) -> dict[str, Any]:
+    """environment.json without its schema."""
+    on_gpu = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if on_gpu else environment.cpu_name()
+    return environment.describe(device=device.type, device_name=name, threads=threads)
+
+
+@functools.lru_cache(maxsize=1)
+def _splits(dataset: str, train_limit: int | None, root: Path, device: torch.device) -> tuple[Split, Split]:
+    """Both splits on the device; kept, so that the cells of one study read and check the files once."""
+    train, test = DATASETS.get(dataset).load(root)
+    if train_limit is not None:
+        train = train.first(train_limit)
+    return train.to(device), test.to(device)
+
+
+def _identity(config: RunConfig, gate: Gate) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "cell": config.cell,
+        "config": config.to_dict(),
+        "config_sha256": config.sha256,
+        "design_sha256": config.design_sha256,
+        "gate": {"name": gate.name, "source_sha256": gate.source_sha256, "fingerprint": fingerprint(gate)},
+    }
+
+
+def make_trainer(config: RunConfig, gate: Gate, data: DataSet, splits: tuple[Split, Split], seed: int) -> Trainer:
+    """Network, batches and optimiser of a cell, on the device of the splits."""
+    training, (train, test) = config.training, splits
+    device = train.images.device
+    if device.type == "cpu" and training.compile == "cuda-graphs":
+        raise UsageError("compile 'cuda-graphs' needs a CUDA device (allowed here: off, default)")
+    loader = ImageLoader(
+        train,
+        test,
+        batch_size=training.batch_size,
+        augment=training.augment,
+        padding=training.crop_padding,
+        channels_last=training.channels_last,
+        seed=seed,
+    )
+    model = build_model(
+        config.model, config.attention, gate, num_classes=data.classes, in_channels=data.channels, seed=seed
+    )
+    return Trainer(model.to(device), loader, training)
+
+
+class _Cell:
+    """One cell on its way from a position to its result."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        gate: Gate,
+        data: DataSet,
+        splits: tuple[Split, Split],
+        log: CellLog,
+        device: torch.device,
+        execution: Execution,
+        listener: Listener,
+    ) -> None:
+        self.config, self.log, self.execution, self.listener = config, log, execution, listener
+        self.trainer = make_trainer(config, gate, data, splits, config.seed)
+        self.cost = cost(self.trainer.model, data.image_shape)
+        self.store = CheckpointStore(log.folder)
+        if device.type == "cuda":
+            _exact_arithmetic()
+
+    def run(self) -> dict[str, Any]:
+        position = self._restore()
+        self.saved_at = time.monotonic()
+        while position.epoch < self.config.training.epochs and not position.diverged:
+            if not self.trainer.train_epoch(position, lambda where: self._pause(where)):
+                self._save(position)
+                if self.execution.should_stop():
+                    raise StoppedError(f"stopped in epoch {position.epoch + 1}, step {position.step}; it is saved")
+                continue
+            position = self._end_epoch(position)
+        return self._finish(position)
+
+    def _restore(self) -> Position:
+        found = self.store.load()
+        tensors, position, note = found or ({}, Position(), "")
+        if tensors:
+            self.trainer.load_state(tensors)
+        self.log.cut_after(position.epoch if tensors else -1)
+        self.listener.began(self.config, self.log.folder, position, note)
+        if not tensors:
+            self._probe(0)
+        return position
+
+    def _pause(self, position: Position) -> bool:
+        self.listener.stepped(position, self.trainer.loader.steps)
+        return self.execution.should_stop() or time.monotonic() - self.saved_at > SAVE_EVERY_S
+
+    def _save(self, position: Position) -> None:
+        self.store.save(self.trainer.state(), position)
+        self.saved_at = time.monotonic()
+
+    def _probe(self, epoch: int) -> None:
+        x, labels, masks = self.trainer.loader.probe_batch(PROBE_IMAGES)
+        figures = probe_gates(
+            self.trainer.model,
+            x,
+            labels,
+            masks,
+            autocast=self.trainer.autocast(),
+            batch_statistics=epoch == 0,
+        )
+        if figures:
+            self.log.append("gates.csv", [{"epoch": epoch, **row} for row in figures])
+
+    def _end_epoch(self, position: Position) -> Position:
+        """Evaluate, log, save; the position at the start of the next epoch."""
+        evaluation = self.trainer.evaluate()
+        images = position.step * self.config.training.batch_size
+        row = {
+            "epoch": position.epoch + 1,
+            "lr": self.trainer.learning_rate(position),
+            "train_loss": position.loss_sum / position.step,
+            "train_correct": position.correct,
+            "train_total": images,
+            "test_loss": evaluation.loss,
+            "test_correct": evaluation.correct,
+            "test_top5_correct": evaluation.top5_correct,
+            "test_total": evaluation.total,
+            "images_per_s": images / position.seconds if position.seconds else 0.0,
+            "wall_s": position.seconds,
+        }
+        self.log.append("epochs.csv", [row])
+        self._probe(position.epoch + 1)
+        following = Position(epoch=position.epoch + 1, diverged=position.diverged)
+        self._save(following)
+        self.listener.epoch_ended(row)
+        return following
+
+    def _finish(self, position: Position) -> dict[str, Any]:
+        evaluation = self.trainer.evaluate()
+        self.log.write_outcomes(self.trainer.loader.test.labels.tolist(), evaluation.predicted.tolist())
+        rows = self.log.rows("epochs.csv")
+        seconds = sum(row["wall_s"] for row in rows)
+        images = sum(row["train_total"] for row in rows)
+        result = {
+            "status": "diverged" if position.diverged else "finished",
+            "epochs": position.epoch,
+            "correct": evaluation.correct,
+            "top5_correct": evaluation.top5_correct,
+            "total": evaluation.total,
+            "test_loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
+            "params": self.cost.params,
+            "macs": self.cost.macs,
+            "images_per_s": images / seconds if seconds else 0.0,
+            "wall_s": seconds,
+            "checkpoint_sha256": self.store.finish(),
+        }
+        self.log.finish(result)
+        self.listener.ended(result)
+        return result
+
+
+def _exact_arithmetic() -> None:
+    """fp32 means fp32 on a GPU too, and the same kernel each time."""
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]

@@ -1,0 +1,181 @@
+"""Gates as formulas: `expr:2*sigmoid(2*z)-1`. Read by a whitelist over Python's syntax tree, never executed as code.
+
+The language: numbers, z, pi, e, + - * / **, parentheses, and the functions in FUNCTIONS. An exponent is a
+plain number of at most 8, so that no tower of powers can be written.
+"""
+
+import ast
+import math
+import re
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bamgate.errors import UsageError, unknown
+
+MAX_LENGTH = 300
+MAX_DEPTH = 24
+MAX_EXPONENT = 8
+
+Value = Tensor | float
+Node = Callable[[Tensor], Value]
+
+
+def _tensor(function: Callable[[Tensor], Tensor]) -> Callable[..., Value]:
+    """`function` for a tensor; a number goes through a 0-d float64 tensor and comes back as a number."""
+
+    def apply(x: Value) -> Value:
+        if isinstance(x, Tensor):
+            return function(x)
+        return float(function(torch.tensor(x, dtype=torch.float64)))
+
+    return apply
+
+
+def _extreme(pick: Callable[[Tensor, Tensor], Tensor], scalar: Callable[[float, float], float]) -> Callable[..., Value]:
+    def apply(x: Value, y: Value) -> Value:
+        if isinstance(x, Tensor):
+            return pick(x, torch.as_tensor(y, dtype=x.dtype, device=x.device))
+        if isinstance(y, Tensor):
+            return pick(torch.as_tensor(x, dtype=y.dtype, device=y.device), y)
+        return scalar(x, y)
+
+    return apply
+
+
+_minimum = _extreme(torch.minimum, min)
+_maximum = _extreme(torch.maximum, max)
+
+# name -> (number of arguments, function)
+FUNCTIONS: dict[str, tuple[int, Callable[..., Value]]] = {
+    "sigmoid": (1, _tensor(torch.sigmoid)),
+    "tanh": (1, _tensor(torch.tanh)),
+    "softsign": (1, _tensor(F.softsign)),
+    "softplus": (1, _tensor(F.softplus)),
+    "relu": (1, _tensor(F.relu)),
+    "exp": (1, _tensor(torch.exp)),
+    "log": (1, _tensor(torch.log)),
+    "sqrt": (1, _tensor(torch.sqrt)),
+    "abs": (1, _tensor(torch.abs)),
+    "sin": (1, _tensor(torch.sin)),
+    "cos": (1, _tensor(torch.cos)),
+    "arctan": (1, _tensor(torch.atan)),
+    "erf": (1, _tensor(torch.erf)),
+    "min": (2, _minimum),
+    "max": (2, _maximum),
+    "clip": (3, lambda x, low, high: _minimum(_maximum(x, low), high)),
+}
+CONSTANTS = {"pi": math.pi, "e": math.e}
+OPERATORS: dict[type, Callable[[Value, Value], Value]] = {
+    ast.Add: lambda x, y: x + y,
+    ast.Sub: lambda x, y: x - y,
+    ast.Mult: lambda x, y: x * y,
+    ast.Div: lambda x, y: x / y,
+}
+
+
+def parse_formula(text: str) -> tuple[str, Callable[[Tensor], Tensor]]:
+    """The formula in normal form, and the function z -> g(z) that it stands for.
+
+    Raises:
+        UsageError: anything outside the language; nothing of the text has been executed then.
+    """
+    shown = text if len(text) <= 60 else text[:57] + "..."
+    if len(text) > MAX_LENGTH:
+        raise UsageError(f"formula {shown!r} has {len(text)} characters (at most {MAX_LENGTH})")
+    if not text.isascii():
+        raise UsageError(f"formula {shown!r}: plain ASCII characters only")
+    if _nesting(text) > MAX_DEPTH or re.search(r"[-+]{9}", re.sub(r"\s", "", text)):
+        raise UsageError(f"formula {shown!r} is nested too deeply (at most {MAX_DEPTH} levels)")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise UsageError(f"formula {shown!r} cannot be read; an example: expr:2*sigmoid(2*z)-1") from None
+    if not any(isinstance(node, ast.Name) and node.id == "z" for node in ast.walk(tree)):
+        raise UsageError(f"formula {shown!r} does not contain z, the logit")
+    return ast.unparse(tree), _as_gate(_read(tree, shown, 0))
+
+
+def _as_gate(node: Node) -> Callable[[Tensor], Tensor]:
+    def formula(z: Tensor) -> Tensor:
+        value = node(z)
+        return value if isinstance(value, Tensor) else torch.full_like(z, value)
+
+    return formula
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for character in text:
+        depth += (character in "([{") - (character in ")]}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _read(node: ast.expr, shown: str, depth: int) -> Node:
+    """The function for one node of the tree; UsageError for whatever is not on the list."""
+    if depth > MAX_LENGTH // 4:
+        raise UsageError(f"formula {shown!r} is nested too deeply")
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
+        return _number(node.value, shown)
+    if isinstance(node, ast.Name):
+        return _name(node.id, shown)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.UAdd):
+        inner, sign = _read(node.operand, shown, depth + 1), -1 if isinstance(node.op, ast.USub) else 1
+        return lambda z: sign * inner(z)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        return _power(node, shown, depth)
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        apply = OPERATORS[type(node.op)]
+        left, right = _read(node.left, shown, depth + 1), _read(node.right, shown, depth + 1)
+        return lambda z: apply(left(z), right(z))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
+        return _call(node.func.id, node.args, shown, depth)
+    raise UsageError(f"formula {shown!r}: {ast.unparse(node)!r} is not allowed (only {_language()})")
+
+
+def _number(value: float, shown: str) -> Node:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number) or abs(number) > 1e6:
+        raise UsageError(f"formula {shown!r}: a number may be at most 1e6")
+    return lambda z: number
+
+
+def _name(name: str, shown: str) -> Node:
+    if name == "z":
+        return lambda z: z
+    if name in CONSTANTS:
+        value = CONSTANTS[name]
+        return lambda z: value
+    raise UsageError(f"formula {shown!r}: {unknown('name', name, ['z', *CONSTANTS, *FUNCTIONS])}")
+
+
+def _power(node: ast.BinOp, shown: str, depth: int) -> Node:
+    exponent = node.right
+    sign = 1
+    if isinstance(exponent, ast.UnaryOp) and isinstance(exponent.op, ast.USub):
+        exponent, sign = exponent.operand, -1
+    number = exponent.value if isinstance(exponent, ast.Constant) else None
+    if not isinstance(number, int | float) or isinstance(number, bool) or abs(number) > MAX_EXPONENT:
+        raise UsageError(f"formula {shown!r}: an exponent must be a plain number of at most {MAX_EXPONENT}")
+    base, power = _read(node.left, shown, depth + 1), sign * number
+    return lambda z: base(z) ** power
+
+
+def _call(name: str, arguments: list[ast.expr], shown: str, depth: int) -> Node:
+    if name not in FUNCTIONS:
+        raise UsageError(f"formula {shown!r}: {unknown('function', name, FUNCTIONS)}")
+    count, function = FUNCTIONS[name]
+    if len(arguments) != count:
+        raise UsageError(f"formula {shown!r}: {name} takes {count} argument{'s'[: count > 1]}, got {len(arguments)}")
+    parts = [_read(argument, shown, depth + 1) for argument in arguments]
+    return lambda z: function(*(part(z) for part in parts))
+
+
+def _language() -> str:
+    return f"numbers, z, pi, e, + - * / **, parentheses and {', '.join(FUNCTIONS)}"

@@ -1,0 +1,78 @@
+"""What a gate is: a name, a maker of modules, and what is known of its function."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+GateFunction = Callable[[Tensor], Tensor]
+
+# 97 logits in [-12, 12]: 0, both tails, the kinks of the hard gates, and steps that no plain grid hits.
+_GRID = torch.cat([torch.linspace(-4, 4, 81), torch.tensor([-12.0, -7.3, -5.1, -2.5, 2.5, 5.1, 7.3, 12.0])]).double()
+
+
+class Elementwise(nn.Module):
+    """A parameter-free gate as a module. Shape in, the same shape out."""
+
+    def __init__(self, function: GateFunction) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.function(z)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TanhForm:
+    """s(z) = 1 + g(z) = c * (1 + depth * tanh(k z)), the family that sigmoid and tanh both belong to."""
+
+    c: float
+    depth: float
+    k: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A gate function g and what the log says of it.
+
+    Args:
+        name: as users type it and as the log shows it.
+        build: makes a fresh module z -> g(z), elementwise; called once a site, so learned gates learn apart.
+        source: the text whose sha256 identifies the gate's code.
+        low, high: infimum and supremum of g; None where nobody has stated them.
+        form: (c, depth, k) where s has that form.
+        summary: one line for `bamgate gates list`.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    source: str
+    low: float | None = None
+    high: float | None = None
+    form: TanhForm | None = None
+    summary: str = ""
+
+    @property
+    def source_sha256(self) -> str:
+        return hashlib.sha256(self.source.encode()).hexdigest()
+
+
+def values_and_slopes(module: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
+    """g(z) and g'(z) of an elementwise gate, any shape; detached."""
+    with torch.enable_grad():
+        z = z.detach().clone().requires_grad_()
+        g = module(z)
+        slope = torch.zeros_like(z)
+        if g.requires_grad:
+            (gradient,) = torch.autograd.grad(g.sum(), z, allow_unused=True)
+            slope = slope if gradient is None else gradient
+    return g.detach(), slope.detach()
+
+
+def fingerprint(gate: Gate) -> str:
+    """16 hex digits from values and slopes on a fixed grid, to 6 decimals: the function, whatever it is called."""
+    numbers = torch.stack(values_and_slopes(gate.build().double(), _GRID))
+    text = " ".join(f"{value + 0.0:.6f}" for value in (torch.round(numbers * 1e6) / 1e6).flatten().tolist())
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,162 @@
+"""What the gates of a network do: figures by site, taken on a fixed batch of test images.
+
+Read where the gate is applied, so a figure cannot disagree with what the network computes. Sites whose map has
+more than MAX_VALUES logits are read at every k-th position of the spatial plane.
+"""
+
+from contextlib import AbstractContextManager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bamgate.attention import BAM, AttentionModule, Scale
+from bamgate.gates.gate import values_and_slopes
+
+MAX_VALUES = 1 << 20
+SATURATED_BELOW = 0.05  # of the gate's steepest slope
+QUANTILES = {"q01": 0.01, "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95, "q99": 0.99}
+_SLOPE_GRID = torch.linspace(-12, 12, 2401)
+
+Figures = dict[str, Any]
+
+
+def gate_sites(model: nn.Module) -> dict[str, Scale]:
+    """Every gate of the network by site: the stage or block that it stands in ("layer1", "layer1.0.channel")."""
+    return {_site_name(path): module for path, module in model.named_modules() if isinstance(module, Scale)}
+
+
+def _site_name(path: str) -> str:
+    return ".".join(part for part in path.split(".") if part not in ("stages", "sites", "attention", "scale"))
+
+
+def probe_gates(
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    masks: Tensor | None,
+    *,
+    autocast: AbstractContextManager[Any],
+    batch_statistics: bool = False,
+) -> list[Figures]:
+    """One dictionary of figures a site, in the network's order; weights, buffers and gradients are left as they were.
+
+    Args:
+        x, labels: B, C, H, W and B.
+        masks: bool B, H, W, true on the object, or None.
+        autocast: the precision that the network is trained in.
+        batch_statistics: batch norms use this batch's statistics, for a network that has not seen any yet.
+    """
+    figures: dict[str, Figures] = {}
+    hooks = [scale.register_forward_hook(_recorder(figures, name, masks)) for name, scale in gate_sites(model).items()]
+    hooks += [hook for name, module in _bams(model).items() for hook in _branch_hooks(figures, name, module)]
+    was_training, buffers = model.training, [buffer.clone() for buffer in model.buffers()]
+    model.train(batch_statistics)
+    try:
+        with autocast:
+            logits = model(x).float()
+        F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+        _add_gradient_norms(model, figures)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.zero_grad(set_to_none=True)
+        for buffer, before in zip(model.buffers(), buffers, strict=True):
+            buffer.copy_(before)
+        model.train(was_training)
+    return [figures[name] for name in gate_sites(model)]
+
+
+def _bams(model: nn.Module) -> dict[str, BAM]:
+    return {_site_name(path): module for path, module in model.named_modules() if isinstance(module, BAM)}
+
+
+def _recorder(figures: dict[str, Figures], name: str, masks: Tensor | None) -> Any:
+    def hook(scale: Scale, inputs: tuple[Tensor], output: Tensor) -> None:
+        z, s = inputs[0].detach().float(), output.detach()
+        figures.setdefault(name, {}).update(
+            site=name, channels=z.shape[1], height=z.shape[2], width=z.shape[3], **_describe(scale, z, s)
+        )
+        figures[name].update(_on_object(s, masks))
+
+    return hook
+
+
+def _thin(values: Tensor) -> Tensor:
+    """Every k-th position of the plane, so that at most MAX_VALUES are left where the plane allows it."""
+    stride = -(-values.numel() // MAX_VALUES)
+    return values.flatten(2)[:, :, ::stride].flatten()
+
+
+def _describe(scale: Scale, z: Tensor, s: Tensor) -> Figures:
+    z, s = _thin(z), _thin(s)
+    mean = s.mean()
+    _, slopes = values_and_slopes(scale.gate, z)
+    _, steepest = values_and_slopes(scale.gate, _SLOPE_GRID.to(z.device))
+    ordered = s.sort().values
+    quantiles = {name: float(_quantile(ordered, q)) for name, q in QUANTILES.items()}
+    return {
+        "values": s.numel(),
+        "mean": float(mean),
+        "sd": float(s.std(correction=0)),
+        "min": float(ordered[0]),
+        **quantiles,
+        "max": float(ordered[-1]),
+        "attenuated": int((s < 1).sum()),
+        "relatively_attenuated": int((s < mean).sum()),
+        "saturated": int((slopes.abs() < SATURATED_BELOW * steepest.abs().max()).sum()),
+        "mean_slope": float(slopes.mean()),
+        "logit_mean": float(z.mean()),
+        "logit_sd": float(z.std(correction=0)),
+        "learned": ";".join(f"{name}={p.item():.6g}" for name, p in scale.gate.named_parameters() if p.numel() == 1),
+    }
+
+
+def _quantile(ordered: Tensor, q: float) -> Tensor:
+    """Linear interpolation between order statistics (torch.quantile refuses large inputs)."""
+    place = q * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def _on_object(s: Tensor, masks: Tensor | None) -> Figures:
+    """Mean scale on and off the object, weighted by how much of each position the object covers."""
+    if masks is None or s.shape[2] * s.shape[3] == 1:
+        return {"on_object": None, "off_object": None}
+    on = F.adaptive_avg_pool2d(masks[:, None].float(), (s.shape[2], s.shape[3]))
+    plane = s.mean(dim=1, keepdim=True)
+    return {
+        "on_object": float((plane * on).sum() / on.sum()),
+        "off_object": float((plane * (1 - on)).sum() / (1 - on).sum()),
+    }
+
+
+def _branch_hooks(figures: dict[str, Figures], name: str, module: BAM) -> list[Any]:
+    def recorder(key: str) -> Any:
+        def hook(branch: nn.Module, inputs: Any, output: Tensor) -> None:
+            figures.setdefault(name, {})[key] = float(output.detach().float().std(correction=0))
+
+        return hook
+
+    branches = {"channel_sd": module.channel, "spatial_sd": module.spatial}
+    return [branch.register_forward_hook(recorder(key)) for key, branch in branches.items() if branch is not None]
+
+
+def _add_gradient_norms(model: nn.Module, figures: dict[str, Figures]) -> None:
+    """Norm of the loss's gradient in each site's attention parameters, and in the trunk: all that is no attention."""
+    attention = {
+        id(p) for module in model.modules() if isinstance(module, AttentionModule) for p in module.parameters()
+    }
+    trunk = _gradient_norm([p for p in model.parameters() if id(p) not in attention])
+    for path, module in model.named_modules():
+        if isinstance(module, Scale):
+            around = model.get_submodule(path.rpartition(".")[0])
+            norm = _gradient_norm(list(around.parameters()))
+            figures[_site_name(path)] |= {"gradient_attention": norm, "gradient_trunk": trunk}
+
+
+def _gradient_norm(parameters: list[nn.Parameter]) -> float:
+    norms = [p.grad.norm() for p in parameters if p.grad is not None]
+    return float(torch.stack(norms).norm()) if norms else 0.0

@@ -1,0 +1,136 @@
+"""A run on disk. A cell owns a folder with one writer; what is in it was written whole.
+
+DIR/design.json                the configuration that all cells share
+DIR/cells/<id>/config.json     the resolved configuration, its hashes and the gate's identity
+              /environment.json, epochs.csv, gates.csv, outcomes.csv.gz, checkpoint.pt
+              /result.json     written last: its presence means finished
+DIR/runs.csv, epochs.csv, gates.csv    rebuilt from the cells at any time
+"""
+
+import gzip
+import io
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bamgate.config import SCHEMA, RunConfig
+from bamgate.environment import BINDING
+from bamgate.errors import DataError, UsageError
+from bamgate.storage import append_synced, disk_errors, write_atomic
+from bamgate.tables import EPOCHS, GATES, OUTCOMES, Columns, format_rows, parse_rows, read_rows
+
+CELL_TABLES: Mapping[str, Columns] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
+
+
+class CellLog:
+    """The record of one cell: config and environment first, rows once an epoch, the result last."""
+
+    def __init__(self, folder: Path, cell: str) -> None:
+        self.folder, self.cell = folder, cell
+
+    def claim(self, config: dict[str, Any], environment: dict[str, Any]) -> None:
+        """Write config.json and environment.json, or check that this run may go on with those that stand here.
+
+        UsageError where the gate's code or the environment is another one: the run would not end as it began.
+        """
+        stored = read_json(self.folder / "config.json")
+        if stored is None:
+            write_json(self.folder / "config.json", config)
+        elif stored["gate"]["fingerprint"] != config["gate"]["fingerprint"]:
+            raise UsageError(
+                f"gate {config['gate']['name']!r} is not the function it was when {self.folder} was begun; "
+                "give it another name or choose another --out"
+            )
+        before = read_json(self.folder / "environment.json")
+        if before is None:
+            write_json(self.folder / "environment.json", environment)
+        else:
+            self._same_environment(before, environment)
+
+    def _same_environment(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        for name in BINDING:
+            if before[name] != now[name]:
+                raise UsageError(
+                    f"{self.folder} was begun with {name} {before[name]}, this is {name} {now[name]}, "
+                    "and a run must not mix the two; go on as it was begun or choose another --out"
+                )
+
+    def append(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add rows to epochs.csv or gates.csv, synced."""
+        path = self.folder / table
+        text = format_rows(CELL_TABLES[table], ({"cell": self.cell, **row} for row in rows), header=not path.exists())
+        append_synced(path, text)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        path = self.folder / table
+        return read_rows(CELL_TABLES[table], path) if path.exists() else []
+
+    def cut_after(self, epoch: int) -> None:
+        """Drop the rows of epochs after `epoch`: they were written after the checkpoint that the run goes on from."""
+        for table, columns in CELL_TABLES.items():
+            path = self.folder / table
+            if path.exists():
+                kept = [row for row in parse_rows(columns, path.read_text(), path) if row["epoch"] <= epoch]
+                write_atomic(path, format_rows(columns, kept, header=True).encode())
+
+    def write_outcomes(self, labels: list[int], predicted: list[int]) -> None:
+        """outcomes.csv.gz: one row a test image; the same outcomes are the same bytes."""
+        rows = (
+            {"index": i, "label": label, "predicted": answer, "correct": int(label == answer)}
+            for i, (label, answer) in enumerate(zip(labels, predicted, strict=True))
+        )
+        buffer = io.BytesIO()
+        with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
+            file.write(format_rows(OUTCOMES, rows, header=True).encode())
+        write_atomic(self.folder / "outcomes.csv.gz", buffer.getvalue())
+
+    def finish(self, result: dict[str, Any]) -> None:
+        write_json(self.folder / "result.json", {"schema": SCHEMA, "cell": self.cell, **result})
+
+    def result(self) -> dict[str, Any] | None:
+        """The result of a finished cell, None otherwise."""
+        return read_json(self.folder / "result.json")
+
+
+def open_cell(out: Path, config: RunConfig) -> CellLog:
+    """The folder of `config` under `out`; UsageError where `out` belongs to another design."""
+    stored = read_json(out / "design.json")
+    design = {"schema": SCHEMA, "design_sha256": config.design_sha256, "design": config.design()}
+    folder = out / "cells" / config.cell
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if stored is None:
+        write_json(out / "design.json", design)
+    elif stored["design_sha256"] != config.design_sha256:
+        raise UsageError(
+            f"{out} belongs to another configuration: {_first_difference(stored['design'], design['design'])}; "
+            "choose another --out"
+        )
+    return CellLog(folder, config.cell)
+
+
+def _first_difference(before: Any, now: Any, name: str = "") -> str:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before.keys() | now.keys()):
+            if before.get(key) != now.get(key):
+                return _first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    return f"{name} is {json.dumps(before)} there and {json.dumps(now)} here"
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file, None where there is no file; DataError where it cannot be read or has another schema."""
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else None
+        raise DataError(f"{path} has schema version {found}, this bamgate reads version {SCHEMA}")
+    return content
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    write_atomic(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())

@@ -1,0 +1,93 @@
+"""Checkpoints: tensors and plain types, whole or not at all, checked by sha256, with one to fall back to."""
+
+import hashlib
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bamgate.storage import disk_errors, sync_folder, write_atomic
+from bamgate.training.loop import Position
+
+CURRENT, PREVIOUS, HASHES = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.sha256"
+
+
+class CheckpointStore:
+    """The checkpoints of one cell: the newest and the one before it.
+
+    `checkpoint.sha256` lists the hashes of both and is written first, so a file whose hash it does not list
+    is damaged, and at every moment at least one listed file is there once the first has been saved.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, tensors: dict[str, Tensor], position: Position) -> None:
+        data = _encode(tensors, position)
+        known = [digest for digest in self._hashes() if digest == self._digest(CURRENT)]
+        new = hashlib.sha256(data).hexdigest()
+        self._write_hashes([*known, new])
+        beside = self.folder / "checkpoint.new.pt"
+        write_atomic(beside, data)
+        with disk_errors(beside):
+            if known:
+                (self.folder / CURRENT).replace(self.folder / PREVIOUS)
+            beside.replace(self.folder / CURRENT)
+            sync_folder(self.folder)
+
+    def load(self) -> tuple[dict[str, Tensor], Position, str] | None:
+        """(tensors, position, warning) of the newest whole checkpoint; None where there is none.
+
+        The warning is empty, or says which file was damaged and what was done. A damaged file is removed.
+        """
+        known, warning = self._hashes(), ""
+        for name in (CURRENT, PREVIOUS):
+            path = self.folder / name
+            if not path.is_file():
+                continue
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() in known:
+                tensors, position = _decode(data)
+                return tensors, position, warning and f"{warning}; going on from epoch {position.epoch}"
+            warning = f"{path} is damaged (its sha256 is not the one that was saved)"
+            path.unlink()
+        return ({}, Position(), f"{warning}; starting from the beginning") if warning else None
+
+    def finish(self) -> str:
+        """Keep only the last checkpoint; its sha256."""
+        (self.folder / PREVIOUS).unlink(missing_ok=True)
+        digest = self._digest(CURRENT)
+        self._write_hashes([digest])
+        return digest
+
+    def _digest(self, name: str) -> str:
+        path = self.folder / name
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+    def _hashes(self) -> list[str]:
+        path = self.folder / HASHES
+        return path.read_text().split() if path.is_file() else []
+
+    def _write_hashes(self, digests: list[str]) -> None:
+        write_atomic(self.folder / HASHES, "".join(f"{digest}\n" for digest in digests).encode())
+
+
+def _encode(tensors: dict[str, Tensor], position: Position) -> bytes:
+    """The same content gives the same bytes, whatever objects held it: fresh keys, own storages, one JSON text."""
+    content: dict[str, object] = {
+        "".join(list(name)): tensor.detach().cpu().clone() for name, tensor in tensors.items()
+    }
+    plain = {name: value for name, value in asdict(position).items() if name != "seconds"}
+    content["position"] = json.dumps(plain)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _decode(data: bytes) -> tuple[dict[str, Tensor], Position]:
+    content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    position = Position(**json.loads(content.pop("position")))
+    return content, position

@@ -1,0 +1,175 @@
+"""The training loop. Start reading here.
+
+Nothing inside an epoch waits for the device: losses and hits are summed there and fetched at its end.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from bamgate.attention import AttentionModule
+from bamgate.config import TrainingConfig
+from bamgate.data import ImageLoader
+from bamgate.training.schedule import learning_rate
+
+CHECK_EVERY = 50  # steps between looks at whether the loss is still finite
+
+
+@dataclass(kw_only=True)
+class Position:
+    """Where a run stands: epochs done, steps done in the present epoch, and that epoch's sums so far."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seconds: float = 0.0
+    diverged: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One pass over the test set. `predicted` is int64, one class an image, in the set's order."""
+
+    loss: float
+    correct: int
+    top5_correct: int
+    total: int
+    predicted: Tensor
+
+
+class Trainer:
+    """A model, its optimiser and its batches.
+
+    Args:
+        model: on the device already.
+        loader: batches on the same device.
+        config: the recipe.
+    """
+
+    def __init__(self, model: nn.Module, loader: ImageLoader, config: TrainingConfig) -> None:
+        self.model, self.loader, self.config = model, loader, config
+        self.device = next(model.parameters()).device
+        if config.channels_last:
+            model.to(memory_format=torch.channels_last)
+        self.optimizer = self._optimizer()
+        self.forward = self._compiled()
+
+    def _optimizer(self) -> torch.optim.SGD:
+        modules = (module for module in self.model.modules() if isinstance(module, AttentionModule))
+        attention = {id(p) for module in modules for p in module.parameters()}
+        groups: list[dict[str, Any]] = [
+            {
+                "params": [p for p in self.model.parameters() if id(p) not in attention],
+                "weight_decay": self.config.weight_decay,
+            },
+            {
+                "params": [p for p in self.model.parameters() if id(p) in attention],
+                "weight_decay": self.config.attention_weight_decay,
+            },
+        ]
+        return torch.optim.SGD(
+            [group for group in groups if group["params"]],
+            lr=self.config.lr,
+            momentum=self.config.momentum,
+            nesterov=self.config.nesterov,
+            fused=self.device.type == "cuda",
+        )
+
+    def _compiled(self) -> Callable[[Tensor], Tensor]:
+        if self.config.compile == "off":
+            return self.model
+        mode = "reduce-overhead" if self.config.compile == "cuda-graphs" else "default"
+        compiled: Callable[[Tensor], Tensor] = torch.compile(self.model, mode=mode)
+        return compiled
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the network's arithmetic."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16")
+
+    def learning_rate(self, position: Position) -> float:
+        """The learning rate of the last step before `position`."""
+        done = position.epoch * self.loader.steps + position.step
+        return learning_rate(self.config, max(done - 1, 0), self.loader.steps)
+
+    def step(self, x: Tensor, labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """One step of SGD; (loss, hits) of the batch, still on the device."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, number, self.loader.steps)
+        self.optimizer.zero_grad()
+        with self.autocast():
+            logits = self.forward(x).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
+
+    def train_epoch(self, position: Position, pause: Callable[[Position], bool]) -> bool:
+        """Train from `position` to the end of its epoch; True when the end was reached.
+
+        `pause` is asked after every step and stops the epoch at that boundary. A loss that is not finite ends
+        the epoch and sets `position.diverged`.
+        """
+        self.model.train()
+        loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.device)
+        correct = torch.tensor(position.correct, device=self.device)
+        start, seconds = time.perf_counter(), position.seconds
+        offset = position.epoch * self.loader.steps
+        reached_end = True
+        for x, labels in self.loader.training_batches(position.epoch, position.step):
+            loss, hits = self.step(x, labels, offset + position.step)
+            loss_sum += loss
+            correct += hits
+            position.step += 1
+            if position.step % CHECK_EVERY == 0 and not math.isfinite(float(loss_sum)):
+                break
+            if position.step < self.loader.steps and pause(position):
+                reached_end = False
+                break
+        position.loss_sum, position.correct = float(loss_sum), int(correct)
+        position.seconds = seconds + time.perf_counter() - start
+        position.diverged = not math.isfinite(position.loss_sum)
+        return reached_end or position.diverged
+
+    @torch.no_grad()
+    def evaluate(self) -> Evaluation:
+        """Loss, top-1 and top-5 hits on the test set, in evaluation mode, without compilation."""
+        self.model.eval()
+        loss, top5, predicted = 0.0, 0, []
+        for x, labels in self.loader.test_batches():
+            with self.autocast():
+                logits = self.model(x).float()
+            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+            best = logits.topk(min(5, logits.shape[1]), dim=1).indices
+            top5 += int((best == labels[:, None]).sum())
+            predicted.append(best[:, 0])
+        answers, total = torch.cat(predicted), len(self.loader.test)
+        correct = int((answers == self.loader.test.labels).sum())
+        return Evaluation(loss=loss / total, correct=correct, top5_correct=top5, total=total, predicted=answers.cpu())
+
+    def state(self) -> dict[str, Tensor]:
+        """Weights, buffers and momenta by name: all that the rest of the run depends on besides its position."""
+        tensors = {f"model/{name}": tensor for name, tensor in self.model.state_dict().items()}
+        for name, parameter in self.model.named_parameters():
+            momentum = (
+                self.optimizer.state[parameter].get("momentum_buffer") if parameter in self.optimizer.state else None
+            )
+            if momentum is not None:
+                tensors[f"momentum/{name}"] = momentum
+        return tensors
+
+    def load_state(self, tensors: dict[str, Tensor]) -> None:
+        """Restore what `state` gave."""
+        model_state = {k.removeprefix("model/"): v for k, v in tensors.items() if k.startswith("model/")}
+        self.model.load_state_dict(model_state)
+        for name, parameter in self.model.named_parameters():
+            if f"momentum/{name}" in tensors:
+                momentum = torch.empty_like(parameter, memory_format=torch.preserve_format)
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum.copy_(tensors[f"momentum/{name}"])

@@ -1,0 +1,56 @@
+"""`bamgate`: the commands, and the one place where an error becomes a line and an exit code."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from bamgate import __version__
+from bamgate.cli import data, doctor, gates, run
+from bamgate.errors import BamgateError
+
+EXIT_CODES = (
+    "Exit codes: 0 done; 1 a bug of ours; 2 wrong usage or configuration; 3 finished, but some cells diverged; "
+    "4 data missing or damaged; 75 stopped, the same command goes on; 130 Ctrl-C."
+)
+
+app = typer.Typer(
+    name="bamgate",
+    help="Which gate should BAM have? Train attention networks with a gate of your choice and compare.",
+    epilog=f"Start with: bamgate run --gate tanh. {EXIT_CODES}",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run", help=run.HELP)(run.command)
+app.add_typer(gates.app, name="gates")
+app.add_typer(data.app, name="data")
+app.command("doctor", help=doctor.HELP)(doctor.command)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"bamgate {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None: ...
+
+
+def main() -> None:
+    """Run the command line; a user's error is one line on stderr."""
+    try:
+        app()
+    except BamgateError as error:
+        print(f"bamgate: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has left (`bamgate ... | head`); that is no error of anybody's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,30 @@
+"""Where output goes: data to stdout, messages to stderr; colour only on a terminal, never with NO_COLOR."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def out() -> Console:
+    """The console for data. Wide when piped, so that no table is cut."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
+
+
+def err() -> Console:
+    """The console for messages."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def table(title: str, *columns: str, numbers_from: int = 1) -> Table:
+    """A plain table; the columns from `numbers_from` on are set right."""
+    result = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        result.add_column(column, justify="right" if i >= numbers_from else "left", no_wrap=i < numbers_from)
+    return result

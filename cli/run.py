@@ -1,0 +1,135 @@
+"""`bamgate run`: train every gate with every seed, and show what came out."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bamgate.cli.settings import as_options, with_settings
+from bamgate.errors import UsageError
+from bamgate.studies.settings import Settings, read_file
+
+if TYPE_CHECKING:
+    from bamgate.cli.progress import LineProgress
+    from bamgate.experiment import Execution
+    from bamgate.studies.plan import Plan
+
+HELP = """Train networks whose attention has the gate of your choice.
+
+Several gates and seeds make a small study: bamgate run --gate sigmoid,tanh --seeds 0-4. The same command goes on
+where it was stopped, and skips what is finished.
+"""
+
+_ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings; options win", rich_help_panel="Design")
+]
+_Out = Annotated[
+    Path | None, typer.Option("--out", help="folder for the runs [runs/<design>]", rich_help_panel="Output")
+]
+_DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-dir", help="folder of the data sets [$BAMGATE_DATA or ~/.cache/bamgate]", rich_help_panel="Hardware"
+    ),
+]
+_Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N", rich_help_panel="Hardware")]
+_Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of a run", rich_help_panel="Hardware")]
+_DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", "-n", help="show configuration, cost and time; train nothing", rich_help_panel="Output"),
+]
+_Json = Annotated[bool, typer.Option("--json", help="print the result as JSON", rich_help_panel="Output")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress", rich_help_panel="Output")]
+
+
+@with_settings
+def command(
+    settings: Settings,
+    *,
+    config: _ConfigFile = None,
+    out: _Out = None,
+    data_dir: _DataDir = None,
+    device: _Device = "cpu",
+    threads: _Threads = 1,
+    dry_run: _DryRun = False,
+    json: _Json = False,
+    quiet: _Quiet = False,
+) -> None:
+    """See HELP."""
+    settings = {**(read_file(config) if config else {}), **settings}
+    from bamgate.experiment import Execution
+    from bamgate.studies.plan import make_plan
+
+    plan = make_plan(settings)
+    execution = Execution(device=device, threads=threads, data_root=data_dir)
+    folder = out or plan.folder()
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"--out {str(folder)!r} is a file; name a folder")
+    if dry_run:
+        from bamgate.cli.dry_run import show
+
+        show(plan, execution, folder, as_json=json)
+        return
+    results = _train(plan, execution, folder, quiet=quiet)
+    _conclude(folder, results, settings, as_json=json)
+
+
+def _train(plan: "Plan", execution: "Execution", folder: Path, *, quiet: bool) -> list[dict[str, Any]]:
+    from dataclasses import replace
+
+    from bamgate.cli.console import err
+    from bamgate.cli.signals import StopRequest
+    from bamgate.experiment import StoppedError, run_cell
+
+    results = []
+    with StopRequest() as stop, _progress(len(plan.cells), quiet) as listener:
+        for config, gate in plan.cells:
+            listener.next_cell(config)
+            try:
+                result = run_cell(
+                    config, folder, gate=gate, execution=replace(execution, should_stop=stop), listener=listener
+                )
+            except StoppedError as error:
+                listener.__exit__(None, None, None)
+                err().print(f"{stop.received}: {error}. The same command goes on from there.", markup=False)
+                raise typer.Exit(130 if stop.received == "SIGINT" else 75) from None
+            results.append({"cell": config.cell, "gate": gate.name, "seed": config.seed, **result})
+    return results
+
+
+def _progress(cells: int, quiet: bool) -> "LineProgress":
+    from bamgate.cli.progress import BarProgress, LineProgress, SilentProgress
+
+    if quiet:
+        return SilentProgress(cells)
+    return BarProgress(cells) if sys.stderr.isatty() else LineProgress(cells)
+
+
+def _conclude(folder: Path, results: list[dict[str, Any]], settings: Settings, *, as_json: bool) -> None:
+    from bamgate.cli.console import print_json
+    from bamgate.cli.summary import show_summary
+    from bamgate.collect import collect
+
+    collect(folder)
+    if as_json:
+        print_json({"out": str(folder), "cells": results})
+    else:
+        show_summary(folder, _next_command(results, settings, folder))
+    if any(result["status"] == "diverged" for result in results):
+        raise typer.Exit(3)
+
+
+def _next_command(results: list[dict[str, Any]], settings: Settings, folder: Path) -> str:
+    """What a user would type next: a second gate, or more seeds of the same."""
+    gates = list(dict.fromkeys(result["gate"] for result in results))
+    seeds = [result["seed"] for result in results]
+    given = dict(settings)
+    if len(gates) == 1:
+        other = "sigmoid" if gates[0] != "sigmoid" else "tanh"
+        given |= {"gate": f"{settings.get('gate', gates[0])},{other}", "seeds": f"0-{max(2, *seeds)}"}
+        if gates[0] == "none":
+            given |= {"gate": "sigmoid,tanh", "attention": "bam"}
+    else:
+        given |= {"seeds": f"0-{max(4, 2 * max(seeds) + 1)}"}
+    return f"bamgate run {as_options(given)} --out {folder}"

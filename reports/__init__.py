@@ -1,0 +1,1 @@
+"""Tables and figures from the CSV files of a study. Nothing here imports torch."""

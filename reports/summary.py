@@ -1,0 +1,34 @@
+"""The short answer after a run: accuracy by gate and seed, and what each gate did at each site."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from bamgate.reports.frames import last_gates_frame, runs_frame
+
+
+def accuracy_table(folder: Path) -> pd.DataFrame:
+    """A row a gate: accuracy in percent by seed (NaN: no such cell), then n, mean and SD over seeds (NaN for n = 1)."""
+    runs = runs_frame(folder)
+    table = runs.pivot(index="gate", columns="seed", values="accuracy")
+    return table.assign(n=table.count(axis=1), mean=table.mean(axis=1), sd=table.std(axis=1, ddof=1))
+
+
+def diverged(folder: Path) -> pd.DataFrame:
+    """Gate and seed of the cells that ended with a loss that was not finite."""
+    runs = runs_frame(folder)
+    return runs.loc[runs["status"] == "diverged", ["gate", "seed"]]
+
+
+def paired_difference(folder: Path, gate: str, reference: str) -> pd.Series:
+    """Accuracy of `gate` minus that of `reference` in points, by seed, for the seeds that both have."""
+    table = runs_frame(folder).pivot(index="seed", columns="gate", values="accuracy")
+    return (table[gate] - table[reference]).dropna()
+
+
+def site_table(folder: Path) -> pd.DataFrame:
+    """A row a gate and site: quantiles of s and the share below 1 in percent, as means over seeds."""
+    last = last_gates_frame(folder)
+    last = last.assign(attenuated=100 * last["attenuated"] / last["values"])
+    columns = ["q05", "q50", "q95", "attenuated", "on_object", "off_object"]
+    return last.groupby(["gate", "site"], sort=False)[columns].mean()

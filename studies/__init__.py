@@ -1,0 +1,1 @@
+"""Sets of cells: from options and files to configurations."""

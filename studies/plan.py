@@ -1,0 +1,80 @@
+"""From settings to cells: recipe, then file, then options; every gate with every seed."""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from bamgate.backbones import BACKBONES
+from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.data import DATASETS
+from bamgate.errors import UsageError
+from bamgate.gates import Gate, load_gate
+from bamgate.recipes import RECIPES
+from bamgate.studies.settings import FIELDS, Settings, parse_seeds, split_gates
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The cells of one command: every gate with every seed, one design."""
+
+    base: RunConfig
+    gates: list[Gate]
+    seeds: list[int]
+
+    @property
+    def cells(self) -> list[tuple[RunConfig, Gate]]:
+        """Seed by seed, so that a plan cut short has whole pairs."""
+        return [(with_gate(self.base, gate.name, seed), gate) for seed in self.seeds for gate in self.gates]
+
+    def folder(self) -> Path:
+        """Where the cells go if nobody says otherwise."""
+        base = self.base
+        return Path("runs") / f"{base.dataset}-{base.model}-{base.attention.name}-{base.design_sha256[:8]}"
+
+
+def with_gate(config: RunConfig, gate: str, seed: int) -> RunConfig:
+    return replace(config, seed=seed, attention=replace(config.attention, gate=gate))
+
+
+def make_plan(settings: Settings) -> Plan:
+    """Resolve names to parts and check everything; UsageError before anything has been begun."""
+    data = DATASETS.get(settings.get("dataset", FIELDS["dataset"].default))
+    model = settings.get("model", data.model)
+    BACKBONES.get(model)
+    gates = _gates(settings)
+    attention = {"name": settings["attention"]} if "attention" in settings else {}
+    attention |= {name: settings[name] for name in _names("attention", settings) if name != "attention"}
+    base = RunConfig(
+        dataset=data.name,
+        model=model,
+        attention=AttentionConfig(**{**attention, "gate": gates[0].name}),
+        training=_training(settings, data.recipe),
+    )
+    return Plan(base=base, gates=gates, seeds=parse_seeds(settings.get("seeds", FIELDS["seeds"].default)))
+
+
+def _gates(settings: Settings) -> list[Gate]:
+    default = "none" if settings.get("attention") == "none" else FIELDS["gate"].default
+    gates = [load_gate(spec) for spec in split_gates(settings.get("gate", default))]
+    names = [gate.name for gate in gates]
+    if len(set(names)) < len(names):
+        raise UsageError(f"gate {settings['gate']!r} names a gate twice")
+    return gates
+
+
+def _names(section: str, settings: Settings) -> list[str]:
+    return [name for name in settings if FIELDS[name].section == section]
+
+
+def _training(settings: Settings, default_recipe: str) -> TrainingConfig:
+    """The recipe with the user's changes. A new number of epochs stretches warm-up and milestones along."""
+    given = {name: settings[name] for name in _names("training", settings)}
+    recipe = RECIPES.get(settings.get("recipe", default_recipe))
+    base = asdict(recipe) | {"attention_weight_decay": None}
+    if given.get("schedule", recipe.schedule) != recipe.schedule:
+        base |= {"milestones": (), "gamma": TrainingConfig.gamma}
+    if given.get("augment") == "none":
+        base |= {"crop_padding": TrainingConfig.crop_padding}
+    stretch = given.get("epochs", recipe.epochs) / recipe.epochs
+    base["warmup_epochs"] *= stretch
+    base["milestones"] = tuple(sorted({max(1, round(milestone * stretch)) for milestone in base["milestones"]}))
+    return TrainingConfig(**(base | given))

@@ -1,0 +1,127 @@
+"""Settings as users write them, flat, from options and TOML files; checked by name against the configuration's fields.
+
+A flat setting is a field of RunConfig, AttentionConfig or TrainingConfig; `attention` stands for AttentionConfig.name.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.errors import UsageError, nearest, unknown
+from bamgate.options import Option, option, options_of
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Settings = dict[str, Any]
+
+
+class Field(NamedTuple):
+    """One setting: where it stands in a file, its plain type, its default and what it may hold."""
+
+    section: str
+    kind: type
+    default: Any
+    rule: Option
+
+
+def _fields() -> dict[str, Field]:
+    found: dict[str, Field] = {}
+    for section, config_type in (("", RunConfig), ("attention", AttentionConfig), ("training", TrainingConfig)):
+        for name, kind, default, rule in options_of(config_type):
+            found["attention" if name == "name" else name] = Field(section, kind, default, rule)
+    del found["seed"]
+    # How many of what: not one run's configuration, but settings all the same.
+    found["seeds"] = Field("", str, "0", option("0", "seeds: 0, 0-4 or 0,3,7-9").metadata["option"])
+    found["recipe"] = Field("", str, None, option(None, "recipe that the training starts from").metadata["option"])
+    return found
+
+
+FIELDS = _fields()
+
+
+def read_file(path: Path) -> Settings:
+    """Flat settings of a TOML file; UsageError that names file, line, key and the nearest key."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except FileNotFoundError:
+        raise UsageError(f"there is no configuration file {str(path)!r}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is no valid TOML: {error}") from None
+    settings: Settings = {}
+    for key, value in content.items():
+        if isinstance(value, dict):
+            if key not in ("attention", "training"):
+                raise UsageError(f"{_place(path, text, key)}: {unknown('section', key, ['attention', 'training'])}")
+            for inner, setting in value.items():
+                _add(settings, key, inner, setting, _place(path, text, inner))
+        else:
+            _add(settings, "", key, value, _place(path, text, key))
+    return settings
+
+
+def _add(settings: Settings, section: str, key: str, value: Any, place: str) -> None:
+    name = "attention" if (section, key) == ("attention", "name") else key
+    if name not in FIELDS or FIELDS[name].section != section or (name == "attention") != (key == "name"):
+        allowed = ["name" if n == "attention" else n for n, field in FIELDS.items() if field.section == section]
+        where = f"[{section}]" if section else "the top level"
+        hint = nearest(key, allowed)
+        raise UsageError(f"{place}: unknown key {key!r} in {where}{hint} (allowed: {', '.join(allowed)})")
+    settings[name] = _value(name, value, place)
+
+
+def _value(name: str, value: Any, place: str) -> Any:
+    """Lists become what the options would hold: seeds and gates a text, milestones a tuple."""
+    if name in ("seeds", "gate") and isinstance(value, list):
+        return ",".join(map(str, value))
+    if name == "seeds" and type(value) is int:
+        return str(value)
+    field = FIELDS[name]
+    if field.kind is tuple and isinstance(value, list):
+        return tuple(value)
+    fits = isinstance(value, field.kind) and isinstance(value, bool) == (field.kind is bool)
+    if not fits and not (field.kind is float and type(value) is int):
+        raise UsageError(f"{place}: {name} cannot be {value!r}; {field.rule.help}")
+    return value
+
+
+def _place(path: Path, text: str, key: str) -> str:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(rf"\s*\[?\s*[\"']?{re.escape(key)}[\"']?\s*[\]=]", line):
+            return f"{path}, line {number}"
+    return str(path)
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0-2,7" -> [0, 1, 2, 7]; UsageError for anything else."""
+    seeds: list[int] = []
+    for part in text.replace(" ", "").split(","):
+        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
+        if match is None:
+            raise UsageError(f"seeds {text!r} cannot be read (allowed: 0, 0-4 or 0,3,7-9)")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= 10_000:
+            raise UsageError(f"seeds {part!r}: a range rises and holds at most 10,000 seeds")
+        seeds += range(first, last + 1)
+    if len(set(seeds)) < len(seeds):
+        raise UsageError(f"seeds {text!r} name a seed twice")
+    return seeds
+
+
+def split_gates(text: str) -> list[str]:
+    """Split at the commas that stand outside parentheses, so that formulas may hold some."""
+    parts, depth, start = [], 0, 0
+    for i, character in enumerate(text):
+        depth += (character == "(") - (character == ")")
+        if character == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    gates = [part.strip() for part in [*parts, text[start:]]]
+    if not all(gates):
+        raise UsageError(f"gate {text!r} has an empty name in it")
+    return gates
