@@ -254,20 +254,21 @@ class _Cell:
         rows = self.log.rows("epochs.csv")
         seconds = sum(row["wall_s"] for row in rows)
         images = sum(row["train_total"] for row in rows)
-        result = {
-            "status": "diverged" if position.diverged else "finished",
-            "epochs": position.epoch,
-            "correct": evaluation.correct,
-            "top5_correct": evaluation.top5_correct,
-            "total": evaluation.total,
-            "test_loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
-            "params": self.cost.params,
-            "macs": self.cost.macs,
-            "images_per_s": images / seconds if seconds else 0.0,
-            "wall_s": seconds,
-            "checkpoint_sha256": self.store.finish(),
-        }
-        self.log.finish(result)
+        result = self.log.finish(
+            {
+                "status": "diverged" if position.diverged else "finished",
+                "epochs": position.epoch,
+                "correct": evaluation.correct,
+                "top5_correct": evaluation.top5_correct,
+                "total": evaluation.total,
+                "test_loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
+                "params": self.cost.params,
+                "macs": self.cost.macs,
+                "images_per_s": images / seconds if seconds else 0.0,
+                "wall_s": seconds,
+                "checkpoint_sha256": self.store.finish(),
+            }
+        )
         self.listener.ended(result)
         return result
 

@@ -85,8 +85,11 @@ class CellLog:
             file.write(format_rows(OUTCOMES, rows, header=True).encode())
         write_atomic(self.folder / "outcomes.csv.gz", buffer.getvalue())
 
-    def finish(self, result: dict[str, Any]) -> None:
-        write_json(self.folder / "result.json", {"schema": SCHEMA, "cell": self.cell, **result})
+    def finish(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Write result.json and return what stands in it."""
+        content = {"schema": SCHEMA, "cell": self.cell, **result}
+        write_json(self.folder / "result.json", content)
+        return content
 
     def result(self) -> dict[str, Any] | None:
         """The result of a finished cell, None otherwise."""

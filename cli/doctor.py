@@ -1,48 +1,19 @@
 """`bamgate doctor`: what this machine has, and whether it fits together."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from bamgate.errors import UsageError
 
 HELP = "Show what this machine has, and whether torch and torchvision fit. Exit code 2 if they do not."
 
 
 def command(json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
     """See HELP."""
-    import os
-    import platform
-
-    from bamgate import environment
     from bamgate.cli.console import err, out, print_json
 
-    problems = []
-    try:
-        import torch
-    except Exception as error:
-        raise _unusable(f"torch cannot be imported: {error}") from error
-    try:
-        import torchvision
-        from torchvision.ops import nms
-
-        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0.5)
-        vision = torchvision.__version__
-    except Exception as error:  # a mismatch shows as RuntimeError, AttributeError or ImportError
-        vision = environment.package_version("torchvision") or "missing"
-        problems.append(
-            f"torchvision {vision} does not fit torch {torch.__version__} ({str(error).splitlines()[0]}); "
-            "install both in one command: pip install --upgrade torch torchvision"
-        )
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    facts = {
-        "bamgate": environment.package_version("bamgate"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "torchvision": vision,
-        "cpu": f"{environment.cpu_name()}, {os.cpu_count()} cores",
-        "memory": f"{environment.memory_gib():.0f} GiB",
-        "bf16_on_cpu": _cpu_has_bf16(),
-        "gpus": gpus,
-    }
+    facts, problems = _facts()
     if json:
         print_json({**facts, "problems": problems})
     else:
@@ -55,10 +26,45 @@ def command(json: Annotated[bool, typer.Option("--json", help="print JSON")] = F
     err().print("Next: bamgate run --gate tanh", markup=False)
 
 
-def _unusable(message: str) -> Exception:
-    from bamgate.errors import UsageError
+def _facts() -> tuple[dict[str, Any], list[str]]:
+    """What there is, and a line for whatever does not fit."""
+    import os
+    import platform
 
-    return UsageError(message)
+    from bamgate import __version__, environment
+
+    try:
+        import torch
+    except Exception as error:
+        raise UsageError(f"torch cannot be imported: {error}; pip install --upgrade torch torchvision") from error
+    problem = _torchvision_problem()
+    facts = {
+        "bamgate": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": environment.package_version("torchvision") or "missing",
+        "cpu": f"{environment.cpu_name()}, {os.cpu_count()} cores",
+        "memory": f"{environment.memory_gib():.0f} GiB",
+        "bf16_on_cpu": _cpu_has_bf16(),
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+    return facts, [problem] if problem else []
+
+
+def _torchvision_problem() -> str:
+    """What torchvision says when one of its own operators is called; empty where it fits torch."""
+    import torch
+
+    try:
+        from torchvision.ops import nms
+
+        nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]]), torch.tensor([1.0]), 0.5)
+    except Exception as error:  # a mismatch shows as RuntimeError, AttributeError or ImportError
+        reason = str(error).partition("\n")[0]
+        return (
+            f"torchvision does not fit torch ({reason}); install both at once: pip install --upgrade torch torchvision"
+        )
+    return ""
 
 
 def _cpu_has_bf16() -> bool:

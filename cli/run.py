@@ -83,18 +83,17 @@ def _train(plan: "Plan", execution: "Execution", folder: Path, *, quiet: bool) -
     from bamgate.experiment import StoppedError, run_cell
 
     results = []
-    with StopRequest() as stop, _progress(len(plan.cells), quiet) as listener:
-        for config, gate in plan.cells:
-            listener.next_cell(config)
-            try:
-                result = run_cell(
-                    config, folder, gate=gate, execution=replace(execution, should_stop=stop), listener=listener
-                )
-            except StoppedError as error:
-                listener.__exit__(None, None, None)
-                err().print(f"{stop.received}: {error}. The same command goes on from there.", markup=False)
-                raise typer.Exit(130 if stop.received == "SIGINT" else 75) from None
-            results.append({"cell": config.cell, "gate": gate.name, "seed": config.seed, **result})
+    stop = StopRequest()
+    execution = replace(execution, should_stop=stop)
+    try:
+        with stop, _progress(len(plan.cells), quiet) as listener:
+            for config, gate in plan.cells:
+                listener.next_cell(config)
+                result = run_cell(config, folder, gate=gate, execution=execution, listener=listener)
+                results.append({"cell": config.cell, "gate": gate.name, "seed": config.seed, **result})
+    except StoppedError as error:
+        err().print(f"{stop.received}: {error}. The same command goes on from there.", markup=False)
+        raise typer.Exit(130 if stop.received == "SIGINT" else 75) from None
     return results
 
 

@@ -76,10 +76,10 @@ class CheckpointStore:
 
 
 def _encode(tensors: dict[str, Tensor], position: Position) -> bytes:
-    """The same content gives the same bytes, whatever objects held it: fresh keys, own storages, one JSON text."""
-    content: dict[str, object] = {
-        "".join(list(name)): tensor.detach().cpu().clone() for name, tensor in tensors.items()
-    }
+    """The same content gives the same bytes, whatever objects held it: fresh keys, plain layout, one JSON text."""
+    content: dict[str, object] = {}
+    for name, tensor in tensors.items():
+        content["".join(list(name))] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
     plain = {name: value for name, value in asdict(position).items() if name != "seconds"}
     content["position"] = json.dumps(plain)
     buffer = io.BytesIO()

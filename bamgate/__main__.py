@@ -1,0 +1,5 @@
+"""`python -m bamgate`."""
+
+from bamgate.cli.app import main
+
+main()

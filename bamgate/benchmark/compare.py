@@ -1,0 +1,84 @@
+"""Side by side: every contender once a round, ratios within the round, medians over rounds."""
+
+import statistics
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from bamgate.benchmark.contenders import Contender, contenders
+from bamgate.experiment import describe_device
+from bamgate.tables import Columns
+
+BENCH: Columns = {
+    "schema": int,
+    "model": str,
+    "task": str,
+    "contender": str,
+    "images_per_s": float,
+    "ratio": float,
+    "ratio_low": float,
+    "ratio_high": float,
+    "rounds": int,
+    "batch_size": int,
+    "threads": int,
+    "workers": int,
+    "compile": str,
+    "device": str,
+    "device_name": str,
+    "torch": str,
+    "git_commit": str,
+}
+
+
+def compare(
+    model: str,
+    *,
+    rounds: int,
+    batch_size: int,
+    threads: int,
+    workers: int,
+    device: torch.device,
+    compile: str,
+    tell: Callable[[str], None],
+) -> Iterator[dict[str, Any]]:
+    """Rows of BENCH for one network: median images per second, and the ratio to the plain loop of the same task.
+
+    A ratio is taken within each round and its median, lowest and highest are given: what else the machine does
+    meanwhile touches both sides. For "bamgate bf16 without BAM" the ratio is to bamgate with BAM.
+    """
+    torch.set_num_threads(threads)
+    rivals = contenders(model, batch_size=batch_size, workers=workers, device=device, compile=compile)
+    batches = _batches(rivals[0])
+    seconds: dict[tuple[str, str], list[float]] = {(rival.task, rival.name): [] for rival in rivals}
+    for rival in rivals:
+        rival.run(1)
+    for number in range(rounds):
+        for rival in rivals:
+            tell(f"{model}, round {number + 1} of {rounds}: {rival.task}, {rival.name}")
+            count = 20 if rival.task == "input" else batches
+            seconds[rival.task, rival.name].append(rival.run(count) / count)
+    facts = describe_device(device, threads)
+    for (task, name), times in seconds.items():
+        reference = seconds[task, "bamgate bf16" if name.endswith("without BAM") else "plain"]
+        ratios = [plain / ours for plain, ours in zip(reference, times, strict=True)]
+        yield {
+            "model": model,
+            "task": task,
+            "contender": name,
+            "images_per_s": round(batch_size / statistics.median(times), 1),
+            "ratio": round(statistics.median(ratios), 3),
+            "ratio_low": round(min(ratios), 3),
+            "ratio_high": round(max(ratios), 3),
+            "rounds": rounds,
+            "batch_size": batch_size,
+            "workers": workers,
+            "compile": compile,
+            **{key: facts[key] for key in ("threads", "device", "device_name", "torch", "git_commit")},
+        }
+
+
+def _batches(plain: Contender) -> int:
+    """As many batches a round as the plain loop does in about four seconds, from 3 to 30."""
+    plain.run(1)
+    return max(3, min(30, round(4 / plain.run(1))))

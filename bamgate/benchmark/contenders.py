@@ -1,0 +1,131 @@
+"""What is measured: the plain loop and ours, each as a function that trains or loads some batches."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from bamgate.benchmark.plain import PlainLoop, plain_batches
+from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.data import DATASETS, Split
+from bamgate.experiment import make_trainer
+from bamgate.gates import load_gate
+from bamgate.models import build_model
+
+IMAGES = 4096
+CLASSES = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """One way of doing one thing. `run(n)` does it for n batches and returns the seconds that it took."""
+
+    task: str
+    name: str
+    run: Callable[[int], float]
+
+
+def random_images(device: torch.device) -> Split:
+    """CIFAR-100-size random images: speed does not depend on what they show."""
+    made = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (IMAGES, 32, 32, 3), generator=made, dtype=torch.uint8)
+    return Split(images=images, labels=torch.arange(IMAGES) % CLASSES).to(device)
+
+
+def contenders(model: str, *, batch_size: int, workers: int, device: torch.device, compile: str) -> list[Contender]:
+    """Everything that is measured for one network."""
+    split = random_images(device)
+    ours = _Ours(model, "bf16", split, batch_size, attention="bam", compile=compile)
+    exact = _Ours(model, "fp32", split, batch_size, attention="bam", compile="off")
+    without = _Ours(model, "bf16", split, batch_size, attention="none", compile=compile)
+    plain = _Plain(model, split, batch_size, workers)
+    return [
+        Contender(task="end-to-end", name="plain", run=plain.end_to_end),
+        Contender(task="end-to-end", name="bamgate bf16", run=ours.end_to_end),
+        Contender(task="end-to-end", name="bamgate fp32", run=exact.end_to_end),
+        Contender(task="step", name="plain", run=plain.steps),
+        Contender(task="step", name="bamgate bf16", run=ours.steps),
+        Contender(task="step", name="bamgate bf16 without BAM", run=without.steps),
+        Contender(task="input", name="plain", run=plain.input),
+        Contender(task="input", name="bamgate", run=ours.input),
+    ]
+
+
+class _Plain:
+    def __init__(self, model: str, split: Split, batch_size: int, workers: int) -> None:
+        network = build_model(
+            model, AttentionConfig(), load_gate("sigmoid"), num_classes=CLASSES, in_channels=3, seed=0
+        )
+        self.loop = PlainLoop(network.to(split.images.device))
+        self.images, self.labels = np.asarray(split.images.cpu()), split.labels.tolist()
+        self.batch_size, self.workers = batch_size, workers
+        self.fixed = (torch.randn(batch_size, 3, 32, 32), torch.arange(batch_size) % CLASSES)
+
+    def end_to_end(self, batches: int) -> float:
+        loading = plain_batches(self.images, self.labels, self.batch_size, self.workers)
+        self.loop.step(*next(loading))  # starting the workers is not counted
+        return timed(lambda: [self.loop.step(*next(loading)) for _ in range(batches)])
+
+    def steps(self, batches: int) -> float:
+        return timed(lambda: [self.loop.step(*self.fixed) for _ in range(batches)])
+
+    def input(self, batches: int) -> float:
+        loading = plain_batches(self.images, self.labels, self.batch_size, self.workers)
+        next(loading)
+        return timed(lambda: [next(loading) for _ in range(batches)])
+
+
+class _Ours:
+    def __init__(
+        self, model: str, precision: str, split: Split, batch_size: int, *, attention: str, compile: str
+    ) -> None:
+        config = RunConfig(
+            dataset="cifar100",
+            model=model,
+            attention=AttentionConfig(name=attention, gate="sigmoid" if attention == "bam" else "none"),
+            training=TrainingConfig(
+                batch_size=batch_size,
+                nesterov=True,
+                schedule="constant",
+                augment="crop-flip",
+                precision=precision,
+                compile=compile,
+            ),
+        )
+        gate = load_gate(config.attention.gate)
+        self.trainer = make_trainer(config, gate, DATASETS.get("cifar100"), (split, split), seed=0)
+        self.trainer.model.train()
+        self.fixed = next(iter(self.trainer.loader.training_batches(0)))
+
+    def end_to_end(self, batches: int) -> float:
+        loading = self.trainer.loader.training_batches(0)
+        self.trainer.step(*next(loading), 0)[0].item()
+
+        def train() -> None:
+            for _ in range(batches):
+                loss, _ = self.trainer.step(*next(loading), 0)
+            loss.item()
+
+        return timed(train)
+
+    def steps(self, batches: int) -> float:
+        def train() -> None:
+            for _ in range(batches):
+                loss, _ = self.trainer.step(*self.fixed, 0)
+            loss.item()
+
+        return timed(train)
+
+    def input(self, batches: int) -> float:
+        loading = self.trainer.loader.training_batches(0)
+        next(loading)
+        return timed(lambda: [next(loading)[0][0, 0, 0, 0].item() for _ in range(batches)])
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds that `work` takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,94 @@
+"""`bamgate bench`: speed beside a plain loop, as ratios measured in one run."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+HELP = """Measure training speed beside a plain PyTorch loop (fp32, NCHW, eager, DataLoader with PIL transforms).
+
+Same network, same batch, CIFAR-100-size images, in turns within one run. About five minutes on two CPU cores.
+"""
+
+_Models = Annotated[str, typer.Option("--models", help="networks, with commas")]
+_Rounds = Annotated[int, typer.Option("--rounds", min=1, help="how often each is measured")]
+_Batch = Annotated[int, typer.Option("--batch-size", min=2, help="images a step")]
+_Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of both sides [cores]")]
+_Workers = Annotated[int, typer.Option("--workers", min=0, help="DataLoader workers of the plain loop")]
+_Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
+_Compile = Annotated[bool, typer.Option("--compile", help="torch.compile on our side; the first step takes a minute")]
+_Out = Annotated[Path | None, typer.Option("--out", help="write the figures to this CSV file")]
+
+
+def command(
+    models: _Models = "resnet20,resnet18",
+    rounds: _Rounds = 5,
+    batch_size: _Batch = 128,
+    threads: _Threads = None,
+    workers: _Workers = 2,
+    device: _Device = "cpu",
+    compile: _Compile = False,
+    out: _Out = None,
+) -> None:
+    """See HELP."""
+    import os
+
+    from bamgate.backbones import BACKBONES
+    from bamgate.benchmark import compare
+    from bamgate.cli.console import err
+    from bamgate.experiment import resolve_device
+
+    names = [name.strip() for name in models.split(",")]
+    for name in names:
+        BACKBONES.get(name)
+    target = resolve_device(device)
+    with err().status("") as status:
+        rows = [
+            row
+            for name in names
+            for row in compare(
+                name,
+                rounds=rounds,
+                batch_size=batch_size,
+                threads=threads or os.cpu_count() or 1,
+                workers=workers,
+                device=target,
+                compile="default" if compile else "off",
+                tell=status.update,
+            )
+        ]
+    _show(rows)
+    if out is not None:
+        _write(rows, out)
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from bamgate.cli.console import out, table
+
+    grid = table(
+        "Images per second; ratio to the plain loop: median (lowest to highest) over rounds",
+        "model",
+        "task",
+        "contender",
+        "images/s",
+        "ratio",
+        numbers_from=3,
+    )
+    for row in rows:
+        ratio = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        grid.add_row(row["model"], row["task"], row["contender"], f"{row['images_per_s']:,.0f}", ratio)
+    out().print(grid)
+    for row in rows:
+        if row["contender"].endswith("without BAM"):
+            share = 100 * (1 - 1 / row["ratio"])
+            out().print(f"{row['model']}: BAM takes {share:.0f} % of a training step", markup=False)
+
+
+def _write(rows: list[dict[str, Any]], path: Path) -> None:
+    from bamgate.benchmark import BENCH
+    from bamgate.cli.console import err
+    from bamgate.storage import write_atomic
+    from bamgate.tables import format_rows
+
+    write_atomic(path, format_rows(BENCH, rows, header=True).encode())
+    err().print(f"written: {path}", markup=False)

@@ -1,0 +1,174 @@
+"""The shape of the project, read from its source: who imports whom, what is heavy, what is installed."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = {"bamgate": "bamgate", "cli": "bamgate.cli", "studies": "bamgate.studies", "reports": "bamgate.reports"}
+
+# From the ground up. A module imports from its own floor and from those below it.
+FLOORS = [
+    ["bamgate", "bamgate.errors"],
+    ["bamgate.registry", "bamgate.options", "bamgate.seeding", "bamgate.storage", "bamgate.environment"],
+    ["bamgate.config", "bamgate.tables"],
+    ["bamgate.recipes", "bamgate.gates", "bamgate.runlog"],
+    ["bamgate.attention", "bamgate.backbones", "bamgate.data", "bamgate.collect"],
+    ["bamgate.models", "bamgate.probes"],
+    ["bamgate.training"],
+    ["bamgate.experiment"],
+    ["bamgate.benchmark", "bamgate.studies", "bamgate.reports"],
+    ["bamgate.cli"],
+    ["bamgate.__main__"],
+]
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+WITHOUT_TORCH = [
+    "errors",
+    "registry",
+    "options",
+    "config",
+    "recipes",
+    "tables",
+    "storage",
+    "environment",
+    "runlog",
+    "collect",
+]
+HEAVY = {"torch", "torchvision", "numpy", "pandas", "seaborn", "matplotlib", "sklearn", "PIL", "scipy"}
+
+
+def _modules() -> dict[str, Path]:
+    found = {}
+    for folder, package in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            parts = path.relative_to(ROOT / folder).with_suffix("").parts
+            name = ".".join([package, *parts])
+            found[name.removesuffix(".__init__")] = path
+    return found
+
+
+def _imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
+    tree = ast.parse(path.read_text())
+    nodes = _outside_functions(tree) if top_level_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _outside_functions(tree: ast.AST) -> Iterator[ast.AST]:
+    """Nodes that run when the module is imported; what stands under `if TYPE_CHECKING` does not."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        yield child
+        yield from _outside_functions(child)
+
+
+def _part(module: str) -> str:
+    """The entry of FLOORS that a module belongs to."""
+    return max((name for name in FLOOR if module == name or module.startswith(name + ".")), key=len)
+
+
+MODULES = _modules()
+
+
+def test_every_module_has_a_floor() -> None:
+    for module in MODULES:
+        assert module == "bamgate" or _part(module) != "bamgate", f"{module} stands on no floor"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_point_down(module: str) -> None:
+    for imported in _imports(MODULES[module]):
+        target = imported if imported in MODULES else imported.rpartition(".")[0]
+        if target not in MODULES or _part(target) == _part(module) or target == "bamgate":
+            continue
+        assert FLOOR[_part(target)] < FLOOR[_part(module)], f"{module} imports {target}, which is not below it"
+
+
+def test_no_circle_at_import_time() -> None:
+    graph = {
+        name: {i for i in _imports(path, top_level_only=True) if i in MODULES and i != name}
+        for name, path in MODULES.items()
+    }
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above, name])
+        if name not in done:
+            for below in graph[name]:
+                visit(below, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("module", [*(f"bamgate.{name}" for name in WITHOUT_TORCH), "bamgate.reports"])
+def test_a_reader_of_records_needs_no_torch(module: str) -> None:
+    for name, path in MODULES.items():
+        if name == module or name.startswith(module + "."):
+            roots = {imported.split(".")[0] for imported in _imports(path)}
+            assert not roots & {"torch", "torchvision"}, name
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("bamgate.cli")])
+def test_the_command_line_starts_light(module: str) -> None:
+    if module.rpartition(".")[2] in ("progress", "dry_run", "summary"):
+        return  # imported by commands when they run
+    roots = {imported.split(".")[0] for imported in _imports(MODULES[module], top_level_only=True)}
+    assert not roots & HEAVY
+
+
+def test_only_the_command_line_prints_and_exits() -> None:
+    for module, path in MODULES.items():
+        if module.startswith("bamgate.cli"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                assert called not in ("print", "sys.exit", "exit", "quit"), f"{module} line {node.lineno}: {called}"
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['bamgate', '--help']\n"
+        "from bamgate.cli.app import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        f"loaded = {HEAVY!r} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert finished.returncode == 0, finished.stderr
+    assert "Usage: bamgate" in finished.stdout
+
+
+def test_files_and_functions_stay_short() -> None:
+    for module, path in MODULES.items():
+        text = path.read_text()
+        assert text.count("\n") <= 400, f"{module} is too long"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                assert node.end_lineno is not None
+                body = node.end_lineno - node.body[0].lineno + 1
+                assert body <= 40, f"{module}.{node.name} has {body} lines"
+
+
+def test_public_parts_have_docstrings() -> None:
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree), f"{module} has no docstring"
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{module}.{node.name} has no docstring"

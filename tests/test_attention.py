@@ -1,0 +1,451 @@
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+from bamgate.attention import BAM, CBAM, AttentionModule, SqueezeExcitation
+from bamgate.config import AttentionConfig
+from bamgate.gates import GATES
+from bamgate.models import build_model
+from bamgate.probes import gate_sites
+
+# Formulas of gates, apart from the source: the hand-made forwards below use them.
+FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": lambda z: 1 / (1 + torch.exp(-z)),
+    "tanh": lambda z: (torch.exp(2 * z) - 1) / (torch.exp(2 * z) + 1),
+    "softsign": lambda z: z / (1 + z.abs()),
+    "constant-half": lambda z: z * 0 + 0.5,
+    "learned-depth": lambda z: 1 / (1 + torch.exp(-z)),
+}
+BRANCHES = ("both", "channel", "spatial", "full")
+COMBINES = ("sum", "product", "max")
+LAYOUTS = ("paper", "counted", "released")
+MODULES: dict[str, Callable[..., AttentionModule]] = {"bam": BAM, "se": SqueezeExcitation, "cbam": CBAM}
+
+
+def shaken(module: nn.Module, seed: int = 0) -> nn.Module:
+    """The module in float64 with every weight, shift and running statistic away from its start of 0 or 1."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for tensor in [*module.double().parameters(), *module.buffers()]:
+            if tensor.is_floating_point() and tensor.ndim > 0:
+                tensor += 0.3 * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype).abs()
+    return module
+
+
+def image(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def norm(z: Tensor, layer: nn.BatchNorm1d | nn.BatchNorm2d) -> Tensor:
+    """Ioffe and Szegedy 2015, Algorithm 1: over batch and positions in training, stored figures in evaluation."""
+    view = (1, -1, *[1] * (z.ndim - 2))
+    if layer.training:
+        axes = [axis for axis in range(z.ndim) if axis != 1]
+        mean, var = z.mean(axes), z.var(axes, correction=0)
+    else:
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        mean, var = layer.running_mean, layer.running_var
+    scaled = (z - mean.view(view)) / (var.view(view) + 1e-5).sqrt()
+    return scaled * layer.weight.view(view) + layer.bias.view(view)
+
+
+def bam_logits(module: Any, x: Tensor, branches: str, combine: str, layout: str, dilation: int) -> Tensor:
+    """z of Eq. 2 to 4 from the module's own weights."""
+    parts = []
+    if branches in ("both", "channel"):
+        branch = module.channel
+        pooled = x.sum(dim=(2, 3)) / (x.shape[2] * x.shape[3])
+        hidden = F.relu(norm(pooled @ branch.reduce.weight.T + branch.reduce.bias, branch.norm))
+        z = hidden @ branch.expand.weight.T + branch.expand.bias
+        z = z if layout == "released" else norm(z, branch.final_norm)
+        parts.append(z.view(*z.shape, 1, 1))
+    if branches != "channel":
+        branch = module.spatial
+        conv0, norm0, _, conv1, norm1, _, conv2, norm2, _ = branch.hidden
+        z = F.relu(norm(F.conv2d(x, conv0.weight, conv0.bias), norm0))
+        z = F.relu(norm(F.conv2d(z, conv1.weight, conv1.bias, padding=dilation, dilation=dilation), norm1))
+        z = F.relu(norm(F.conv2d(z, conv2.weight, conv2.bias, padding=dilation, dilation=dilation), norm2))
+        z = F.conv2d(z, branch.final.weight, branch.final.bias)
+        if layout == "counted":
+            z = z.repeat(1, x.shape[1] // z.shape[1], 1, 1)
+        parts.append(z if layout == "released" else norm(z, branch.final_norm))
+    if len(parts) == 1:
+        return parts[0]
+    channel, spatial = (part.expand(x.shape) for part in parts)
+    return {
+        "sum": channel + spatial,
+        "product": channel * spatial,
+        "max": torch.where(channel > spatial, channel, spatial),
+    }[combine]
+
+
+def mlp(module: Any, pooled: Tensor) -> Tensor:
+    hidden = F.relu(pooled @ module.reduce.weight.T + module.reduce.bias)
+    z: Tensor = hidden @ module.expand.weight.T + module.expand.bias
+    return z.view(*z.shape, 1, 1)
+
+
+def se_by_hand(module: Any, x: Tensor, g: Callable[[Tensor], Tensor], plus: int) -> Tensor:
+    return x * (plus + g(mlp(module.mlp, x.flatten(2).mean(2))))
+
+
+def cbam_by_hand(module: Any, x: Tensor, g: Callable[[Tensor], Tensor], plus: int) -> Tensor:
+    shared = module.channel.mlp
+    z = mlp(shared, x.flatten(2).mean(2)) + mlp(shared, x.flatten(2).max(2).values)
+    x = x * (plus + g(z))
+    pooled = torch.stack([x.sum(1) / x.shape[1], x.max(1).values], dim=1)
+    return x * (plus + g(F.conv2d(pooled, module.spatial.conv.weight, padding=3)))
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("combine", COMBINES)
+@pytest.mark.parametrize("branches", BRANCHES)
+def test_bam_is_the_papers_formula(branches: str, combine: str, layout: str, training: bool) -> None:
+    module: Any = shaken(
+        BAM(
+            8,
+            gate=GATES.get("tanh").build,
+            reduction=4,
+            dilation=2,
+            branches=branches,
+            combine=combine,
+            layout=layout,
+        ).train(training)
+    )
+    x = image(3, 8, 6, 9)
+    z = bam_logits(module, x, branches, combine, layout, dilation=2)
+    torch.testing.assert_close(module.logits(x).expand_as(z), z)
+    torch.testing.assert_close(module(x), x + x * FORMULAS["tanh"](z))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("gate", FORMULAS)
+def test_each_attention_with_each_formula(gate: str, residual: bool) -> None:
+    x, g, plus = image(2, 6, 5, 7), FORMULAS[gate], int(residual)
+    shared: dict[str, Any] = {"gate": GATES.get(gate).build, "reduction": 3, "residual": residual}
+    # learned-depth's 1/3 is a float32 number
+    tolerance: dict[str, Any] = {"atol": 1e-6, "rtol": 1e-6} if gate == "learned-depth" else {}
+    bam: Any = shaken_but_for_the_gate(BAM(6, **shared))
+    expected = x * (plus + g(bam_logits(bam, x, "both", "sum", "paper", 4)))
+    torch.testing.assert_close(bam(x), expected, **tolerance)
+    se: Any = shaken_but_for_the_gate(SqueezeExcitation(6, **shared))
+    torch.testing.assert_close(se(x), se_by_hand(se, x, g, plus), **tolerance)
+    cbam: Any = shaken_but_for_the_gate(CBAM(6, **shared))
+    torch.testing.assert_close(cbam(x), cbam_by_hand(cbam, x, g, plus), **tolerance)
+
+
+def shaken_but_for_the_gate(module: nn.Module) -> nn.Module:
+    # A learned gate's parameter is a scalar, which shaken() leaves alone.
+    return shaken(module.train())
+
+
+def test_only_bam_adds_one_to_the_gate_by_default() -> None:
+    x = image(2, 4, 3, 3)
+    half = GATES.get("constant-half").build
+    torch.testing.assert_close(BAM(4, gate=half).double()(x), 1.5 * x)
+    torch.testing.assert_close(SqueezeExcitation(4, gate=half).double()(x), 0.5 * x)
+    torch.testing.assert_close(CBAM(4, gate=half).double()(x), 0.25 * x)
+    torch.testing.assert_close(BAM(4, gate=half, residual=False).double()(x), 0.5 * x)
+    torch.testing.assert_close(SqueezeExcitation(4, gate=half, residual=True).double()(x), 1.5 * x)
+    torch.testing.assert_close(CBAM(4, gate=half, residual=True).double()(x), 2.25 * x)
+
+
+def test_sigmoid_bam_is_a_shallow_tanh_around_three_halves() -> None:
+    module: Any = shaken(BAM(16, gate=GATES.get("sigmoid").build, reduction=4)).float()
+    x = image(4, 16, 6, 5).float()
+    z = module.logits(x)
+    assert z.abs().max() > 2  # or the two would agree for want of range
+    torch.testing.assert_close(module(x), x * 1.5 * (1 + torch.tanh(z / 2) / 3), atol=1e-6, rtol=1e-6)
+
+
+# A gate that is accepted and ignored is the hazard of such libraries: every gate, at every site, must matter.
+
+CONFIGS = {
+    "bam": AttentionConfig(reduction=4),
+    "bam-channel": AttentionConfig(reduction=4, branches="channel"),
+    "bam-spatial": AttentionConfig(reduction=4, branches="spatial"),
+    "bam-full": AttentionConfig(reduction=4, branches="full"),
+    "bam-product": AttentionConfig(reduction=4, combine="product"),
+    "bam-released": AttentionConfig(reduction=4, layout="released"),
+    "bam-counted-max": AttentionConfig(reduction=4, layout="counted", combine="max"),
+    "bam-block": AttentionConfig(reduction=4, placement="block"),
+    "bam-plain": AttentionConfig(reduction=4, residual=False),
+    "se": AttentionConfig(name="se", reduction=4),
+    "se-bottleneck": AttentionConfig(name="se", reduction=4, placement="bottleneck", residual=True),
+    "cbam": AttentionConfig(name="cbam", reduction=4),
+    "cbam-bottleneck": AttentionConfig(name="cbam", reduction=4, placement="bottleneck"),
+}
+BOTTLENECKS, BLOCKS = ["layer1", "layer2"], ["layer1.0", "layer2.0", "layer3.0"]
+SITES = {
+    name: [
+        site + part
+        for site in (BLOCKS if config.placement == "block" else BOTTLENECKS)
+        for part in ((".channel", ".spatial") if config.name == "cbam" else ("",))
+    ]
+    for name, config in CONFIGS.items()
+}
+
+
+def network(config: AttentionConfig, gate: str) -> nn.Module:
+    model = build_model("resnet8", config, GATES.get(gate), num_classes=10, in_channels=1, seed=0)
+    return model.double().train()
+
+
+@pytest.mark.parametrize("attention", CONFIGS)
+@pytest.mark.parametrize("gate", GATES.names())
+def test_every_gate_at_every_site_of_every_attention_changes_the_network(attention: str, gate: str) -> None:
+    other = "softsign" if gate == "tanh" else "tanh"
+    x = 3 * image(4, 1, 12, 9)
+    with torch.no_grad():
+        model = network(CONFIGS[attention], other)
+        sites = gate_sites(model)
+        assert list(sites) == SITES[attention]
+        before = model(x)
+        for name, scale in sites.items():
+            former = scale.gate
+            scale.gate = GATES.get(gate).build().double()
+            assert (model(x) - before).abs().max() > 1e-7, name
+            scale.gate = former
+        torch.testing.assert_close(model(x), before, rtol=0, atol=0)
+        for scale in sites.values():
+            scale.gate = GATES.get(gate).build().double()
+        torch.testing.assert_close(model(x), network(CONFIGS[attention], gate)(x), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("attention", CONFIGS)
+def test_each_site_calls_the_gate_that_it_was_given_and_no_other(attention: str) -> None:
+    """A default gate that stayed behind somewhere would show: with the gate g = 0 every residual site is 1."""
+    config = CONFIGS[attention]
+    model = network(config, "none")
+    x = image(4, 1, 8, 8)
+    seen = {}
+    for name, scale in gate_sites(model).items():
+        scale.register_forward_hook(lambda _, inputs, s, name=name: seen.update({name: s.detach()}))
+    model(x)
+    assert list(seen) == SITES[attention]
+    for s in seen.values():
+        assert (s == (1 if config.residual else 0)).all()
+
+
+class Recorder(nn.Module):
+    """A gate that notes the dtype of its logits."""
+
+    dtypes: list[torch.dtype]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dtypes = []
+
+    def forward(self, z: Tensor) -> Tensor:
+        self.dtypes.append(z.dtype)
+        return torch.tanh(z)
+
+
+def recorders(module: nn.Module) -> Iterator[Recorder]:
+    return (part for part in module.modules() if isinstance(part, Recorder))
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("autocast", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gates_compute_in_fp32_and_the_output_keeps_its_dtype(name: str, autocast: bool, dtype: torch.dtype) -> None:
+    module = MODULES[name](8, gate=Recorder, reduction=4)
+    if not autocast:
+        module = module.to(dtype)
+    x = image(4, 8, 6, 5).to(dtype).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        y = module(x)
+    assert y.dtype == dtype
+    found = [dtype for recorder in recorders(module) for dtype in recorder.dtypes]
+    assert found == [torch.float32] * (2 if name == "cbam" else 1)
+    y.float().sum().backward()
+    assert x.grad is not None
+    assert x.grad.dtype == dtype
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_float64_stays_float64(name: str) -> None:
+    module = MODULES[name](8, gate=Recorder, reduction=4).double()
+    assert module(image(2, 8, 3, 3)).dtype == torch.float64
+    assert {dtype for recorder in recorders(module) for dtype in recorder.dtypes} == {torch.float64}
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "shape", [(2, 8, 24, 32), (2, 8, 1, 1), (1, 8, 7, 5), (1, 8, 1, 1), (2, 3, 4, 6), (2, 1, 5, 5)]
+)
+def test_any_map_size_in_evaluation(name: str, shape: tuple[int, ...]) -> None:
+    module = shaken(MODULES[name](shape[1], gate=GATES.get("tanh").build).eval())  # reduction 16: more than channels
+    x = image(*shape)
+    y: Tensor = module(x)
+    assert y.shape == x.shape
+    by_hand = {"se": se_by_hand, "cbam": cbam_by_hand}
+    if name == "bam":
+        expected = x * (1 + torch.tanh(bam_logits(module, x, "both", "sum", "paper", 4)))
+    else:
+        expected = by_hand[name](module, x, torch.tanh, 0)
+    torch.testing.assert_close(y, expected)
+
+
+def test_hidden_layers_have_c_over_r_channels_and_at_least_one() -> None:
+    widths = {c: BAM(c, gate=nn.Tanh).channel.reduce.out_features for c in (1, 8, 16, 31, 32, 256)}  # type: ignore[union-attr]
+    assert widths == {1: 1, 8: 1, 16: 1, 31: 1, 32: 2, 256: 16}
+    assert SqueezeExcitation(64, gate=nn.Tanh, reduction=8).mlp.reduce.out_features == 8
+    assert CBAM(64, gate=nn.Tanh).channel.mlp.reduce.out_features == 4
+    hidden = BAM(64, gate=nn.Tanh).spatial.hidden  # type: ignore[union-attr]
+    shapes = [tuple(part.weight.shape) for part in hidden if isinstance(part, nn.Conv2d)]
+    assert shapes == [(4, 64, 1, 1), (4, 4, 3, 3), (4, 4, 3, 3)]
+
+
+def test_channel_attention_pools_the_whole_of_a_wide_map() -> None:
+    """The released code pools an H x H window: on 8 x 12 it never sees the last four columns."""
+    module: Any = shaken(BAM(8, gate=nn.Tanh, branches="channel", reduction=2).eval())
+    x = image(1, 8, 8, 12)
+    for columns in (slice(8, 12), slice(0, 4)):
+        changed = x.clone()
+        changed[..., columns] += 3
+        # 4 of 12 columns raised by 3 raise the mean by 1, as the whole map raised by 1 does.
+        torch.testing.assert_close(module.logits(changed), module.logits(x + 1))
+        assert (module.logits(changed) - module.logits(x)).abs().max() > 1e-3
+    tall = x.transpose(2, 3)
+    torch.testing.assert_close(module.logits(tall), module.logits(x))
+
+
+def test_the_spatial_branch_sees_as_far_as_its_dilation_and_no_farther() -> None:
+    """Two 3x3 convolutions dilated by d reach 2 d positions in each direction."""
+    for dilation in (1, 3):
+        module: Any = shaken(BAM(4, gate=nn.Tanh, branches="spatial", reduction=1, dilation=dilation).eval())
+        # positive weights and inputs: no ReLU can hide a path
+        for parameter in module.parameters():
+            parameter.data.abs_()
+        x = torch.ones(1, 4, 17, 17, dtype=torch.float64)
+        dot = x.clone()
+        dot[0, :, 8, 8] += 5
+        touched = ((module.logits(dot) - module.logits(x)).abs() > 1e-9)[0, 0]
+        steps = {8 + dilation * i for i in range(-2, 3)}
+        expected = torch.tensor([[i in steps and j in steps for j in range(17)] for i in range(17)])
+        assert torch.equal(touched, expected)
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize(("branches", "combine", "layout"), [*product(BRANCHES, COMBINES, LAYOUTS)])
+def test_gate_init_zero_starts_every_logit_of_bam_at_zero_and_can_learn(
+    branches: str, combine: str, layout: str, training: bool
+) -> None:
+    module = BAM(
+        8,
+        gate=nn.Tanh,
+        reduction=2,
+        branches=branches,
+        combine=combine,
+        layout=layout,
+        gate_init="zero",
+    ).train(training)
+    x = image(4, 8, 5, 6).float()
+    assert (module.logits(x) == 0).all()
+    y = module(x)
+    assert torch.equal(y, x)
+    (y * image(4, 8, 5, 6, seed=9).float()).sum().backward()
+    largest = [float(p.grad.abs().max()) for p in module.parameters() if p.grad is not None]
+    assert max(largest) > 1e-4
+
+
+@pytest.mark.parametrize("name", ["se", "cbam"])
+def test_gate_init_zero_of_se_and_cbam(name: str) -> None:
+    module = MODULES[name](8, gate=nn.Sigmoid, reduction=2, gate_init="zero")
+    x = image(4, 8, 5, 6).float()
+    torch.testing.assert_close(module(x), x * (0.5 if name == "se" else 0.25))
+    module(x).square().sum().backward()
+    assert max(float(p.grad.abs().max()) for p in module.parameters() if p.grad is not None) > 1e-4
+
+
+def test_the_default_start_is_not_zero() -> None:
+    x = image(4, 8, 5, 6).float()
+    for name, make in MODULES.items():
+        assert (make(8, gate=nn.Tanh, reduction=2)(x) - x).abs().max() > 1e-3, name
+
+
+def test_released_layout_starts_its_convolutions_he_normal_by_fan_out() -> None:
+    torch.manual_seed(0)
+    released, paper = (BAM(512, gate=nn.Tanh, reduction=4, layout=layout) for layout in ("released", "paper"))
+    for module, expected in ((released, (2 / (9 * 128)) ** 0.5), (paper, (1 / (3 * 9 * 128)) ** 0.5)):
+        conv: Any = module.spatial.hidden[3]  # type: ignore[union-attr]
+        assert conv.weight.numel() == 128 * 128 * 9
+        # torch's own start is uniform within 1 / sqrt(fan_in): standard deviation 1 / sqrt(3 fan_in).
+        assert conv.weight.std().item() == pytest.approx(expected, rel=0.02)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("combine", COMBINES)
+@pytest.mark.parametrize("branches", BRANCHES)
+def test_gradients_reach_the_input_and_all_parameters_of_bam(branches: str, combine: str, layout: str) -> None:
+    module = shaken(
+        BAM(8, gate=GATES.get("learned-depth").build, reduction=2, branches=branches, combine=combine, layout=layout)
+    )
+    assert_gradients_reach_everything(module)
+
+
+@pytest.mark.parametrize("name", ["se", "cbam"])
+@pytest.mark.parametrize("gate", ["tanh", "learned-depth"])
+def test_gradients_reach_the_input_and_all_parameters_of_se_and_cbam(name: str, gate: str) -> None:
+    assert_gradients_reach_everything(shaken(MODULES[name](8, gate=GATES.get(gate).build, reduction=2)))
+
+
+def assert_gradients_reach_everything(module: nn.Module) -> None:
+    x = image(4, 8, 6, 7).requires_grad_()
+    (module(x) * image(4, 8, 6, 7, seed=5)).sum().backward()
+    assert x.grad is not None
+    assert (x.grad != 0).all()
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        followed_by_norm = name.endswith("bias") and not _is_last_or_norm(name, module)
+        if not followed_by_norm:  # a shift before a batch norm has no effect in training
+            assert parameter.grad.abs().max() > 1e-9, name
+
+
+def _is_last_or_norm(name: str, module: nn.Module) -> bool:
+    owner = module.get_submodule(name.rpartition(".")[0])
+    if isinstance(owner, nn.BatchNorm1d | nn.BatchNorm2d):
+        return True
+    branch: Any = module.get_submodule(name.split(".")[0])
+    last = getattr(branch, "final", getattr(branch, "expand", None))
+    return isinstance(owner, nn.Linear | nn.Conv2d) and owner is last and getattr(branch, "final_norm", None) is None
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("combine", COMBINES)
+def test_gradcheck(combine: str, training: bool) -> None:
+    module = shaken(BAM(4, gate=GATES.get("tanh").build, reduction=2, dilation=1, combine=combine), seed=3).train(
+        training
+    )
+    names = [name for name, _ in module.named_parameters()]
+    parameters = [parameter.detach().clone().requires_grad_() for parameter in module.parameters()]
+
+    def run(x: Tensor, *values: Tensor) -> Any:
+        return functional_call(module, dict(zip(names, values, strict=True)), (x,))
+
+    assert torch.autograd.gradcheck(run, (image(3, 4, 2, 3).requires_grad_(), *parameters))
+
+
+@pytest.mark.slow
+def test_torch_compile_equals_eager() -> None:
+    module = shaken(BAM(8, gate=GATES.get("tanh").build, reduction=2)).float().train()
+    compiled = torch.compile(module)
+    x = image(4, 8, 6, 9).float().requires_grad_()
+    y = compiled(x)
+    y.square().sum().backward()
+    assert x.grad is not None
+    compiled_gradient, x.grad = x.grad.clone(), None
+    expected = x * (1 + torch.tanh(bam_logits(module, x, "both", "sum", "paper", 4)))
+    torch.testing.assert_close(y, expected, atol=1e-5, rtol=1e-5)
+    expected.square().sum().backward()
+    torch.testing.assert_close(compiled_gradient, x.grad, atol=1e-3, rtol=1e-4)

@@ -1,0 +1,118 @@
+"""Real processes, really killed: the same command goes on and ends with the same bytes, times apart."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import SMALL, bamgate, without_times
+
+RUN = ["run", "--gate", "tanh,sigmoid", *SMALL, "--quiet"]
+
+
+def _start(out: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "bamgate", *RUN, "--out", str(out)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _wait_until_training(process: subprocess.Popen[str], out: Path, rows: int = 1) -> None:
+    """Until some cell has logged this many lines of epochs.csv."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        if any(len(path.read_text().splitlines()) > rows for path in out.glob("cells/*/epochs.csv")):
+            return
+        time.sleep(0.005)
+    raise AssertionError(f"no epoch was logged: {process.communicate()}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("undisturbed")
+    finished = bamgate(*RUN, "--out", str(out))
+    assert finished.returncode == 0, finished.stderr
+    return out
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments(tmp_path: Path, undisturbed: Path) -> None:
+    chance, kills = random.Random(20180717), 0
+    for _ in range(6):
+        process = _start(tmp_path)
+        try:
+            _wait_until_training(process, tmp_path, rows=0)
+            time.sleep(chance.uniform(0, 0.25))
+            process.kill()
+        except AssertionError:
+            break
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    finished = bamgate(*RUN, "--out", str(tmp_path))
+    assert finished.returncode == 0, finished.stderr
+    assert kills >= 3
+    assert without_times(tmp_path) == without_times(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130), (signal.SIGHUP, 75)])
+def test_asked_to_stop(tmp_path: Path, undisturbed: Path, number: signal.Signals, code: int) -> None:
+    process = _start(tmp_path)
+    _wait_until_training(process, tmp_path)
+    process.send_signal(number)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    assert output == ""
+    assert errors.startswith(f"{number.name}: stopped in epoch ")
+    assert errors.endswith("it is saved. The same command goes on from there.\n")
+    finished = bamgate(*RUN, "--out", str(tmp_path))
+    assert finished.returncode == 0, finished.stderr
+    assert without_times(tmp_path) == without_times(undisturbed)
+
+
+@pytest.mark.slow
+def test_a_second_process_on_the_same_cell_says_so_and_leaves(tmp_path: Path) -> None:
+    first = _start(tmp_path)
+    _wait_until_training(first, tmp_path, rows=0)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        second = bamgate(*RUN, "--out", str(tmp_path))
+    finally:
+        first.send_signal(signal.SIGCONT)
+        _, errors = first.communicate(timeout=120)
+    assert second.returncode == 75
+    assert "another process is at work on" in second.stderr
+    assert len(second.stderr.splitlines()) == 1
+    assert first.returncode == 0, errors
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up(tmp_path: Path, undisturbed: Path) -> None:
+    """A tmpfs that holds one checkpoint but not two; freed, the run goes on and ends as it should."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if os.geteuid() != 0 or not shutil.which("mount"):
+        pytest.skip("mounting a small disk needs root")
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2200k", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this machine mounts no tmpfs")
+    try:
+        ballast = disk / "ballast"
+        ballast.write_bytes(bytes(1_000_000))
+        full = bamgate(*RUN, "--out", str(disk / "run"))
+        assert full.returncode == 75, full.stderr
+        assert full.stderr.count("\n") == 1
+        assert "No space left on device" in full.stderr
+        assert not list(disk.rglob("*.tmp"))
+        ballast.unlink()
+        shutil.copytree(disk / "run", tmp_path / "run")
+        finished = bamgate(*RUN, "--out", str(tmp_path / "run"))
+        assert finished.returncode == 0, finished.stderr
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert without_times(tmp_path / "run") == without_times(undisturbed)

@@ -1,0 +1,117 @@
+"""Seeded randomness against SplitMix64 in plain Python integers, and streams that do not meet."""
+
+import hashlib
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from bamgate.seeding import generator, hashed_integers, stream_key
+
+MASK = (1 << 64) - 1
+INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
+
+
+def splitmix64(state: int) -> int:
+    """The mixing function of Steele, Lea, Flood 2014, figure 17, in unbounded integers."""
+    z = state & MASK
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & MASK
+    return z ^ (z >> 31)
+
+
+def reference(key: int, counter: int, below: int) -> int:
+    """The upper 31 bits of the generator's output number key + counter, from seed 0."""
+    return (splitmix64((key + counter) * 0x9E3779B97F4A7C15) >> 33) % below
+
+
+def test_the_reference_itself_gives_the_published_numbers() -> None:
+    # First outputs of SplitMix64 with seed 0, as in Vigna's splitmix64.c and Java's SplittableRandom.
+    outputs = [splitmix64(n * 0x9E3779B97F4A7C15) for n in (1, 2, 3)]
+    assert outputs == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
+
+
+def test_published_numbers_come_out_of_hashed_integers() -> None:
+    expected = [output >> 33 for output in (0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F)]
+    assert hashed_integers(0, torch.tensor([1, 2, 3]), 1 << 31).tolist() == expected
+
+
+@given(
+    key=st.integers(0, (1 << 63) - 1),
+    counters=st.lists(st.integers(0, (1 << 40)), min_size=1, max_size=20),
+    below=st.integers(1, 1 << 20),
+)
+def test_hashed_integers_are_splitmix64(key: int, counters: list[int], below: int) -> None:
+    found = hashed_integers(key, torch.tensor(counters), below)
+    assert found.dtype == torch.int64
+    assert found.tolist() == [reference(key, counter, below) for counter in counters]
+
+
+@given(counter=INT64, key=st.sampled_from([0, 1, (1 << 63) - 1]))
+def test_hashed_integers_wrap_as_64_bits_do(counter: int, key: int) -> None:
+    assert hashed_integers(key, torch.tensor([counter]), 1000).tolist() == [reference(key, counter, 1000)]
+
+
+def test_the_shape_is_kept_and_an_entry_depends_on_its_counter_alone() -> None:
+    counters = torch.arange(24).reshape(2, 3, 4)
+    found = hashed_integers(5, counters, 100)
+    assert found.shape == (2, 3, 4)
+    assert found[1, 2, 3] == reference(5, 23, 100)
+    assert hashed_integers(5, torch.empty(0, dtype=torch.int64), 100).shape == (0,)
+
+
+@pytest.mark.parametrize("below", [2, 7, 9, 256])
+@pytest.mark.parametrize("stride", [1, 3, 4096])
+def test_every_integer_is_as_likely(below: int, stride: int) -> None:
+    counters = torch.arange(20_000) * stride
+    counts = np.bincount(hashed_integers(stream_key(0, "test"), counters, below).numpy(), minlength=below)
+    assert len(counts) == below
+    assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_neighbouring_counters_are_independent() -> None:
+    values = hashed_integers(stream_key(1, "test"), torch.arange(20_000), 8).numpy()
+    table = np.zeros((8, 8))
+    np.add.at(table, (values[:-1], values[1:]), 1)
+    assert stats.chi2_contingency(table).pvalue > 1e-4
+
+
+def test_neighbouring_keys_are_independent() -> None:
+    first, second = (hashed_integers(stream_key(seed, "test"), torch.arange(20_000), 8).numpy() for seed in (0, 1))
+    table = np.zeros((8, 8))
+    np.add.at(table, (first, second), 1)
+    assert stats.chi2_contingency(table).pvalue > 1e-4
+
+
+def test_a_key_is_the_lower_63_of_the_first_64_bits_of_a_sha256() -> None:
+    digest = hashlib.sha256(b"3/order/7").hexdigest()
+    assert stream_key(3, "order", 7) == int(digest[:16], 16) % (1 << 63)
+    assert stream_key(3, "weights") == int(hashlib.sha256(b"3/weights").hexdigest()[:16], 16) % (1 << 63)
+
+
+def test_streams_differ_by_name_epoch_and_seed() -> None:
+    names = [(0, "order", 0), (0, "order", 1), (1, "order", 0), (0, "weights", 0), (0, "order"), (10, "order", 0)]
+    names += [(0, "order", 1, 0), (0, "order", 10)]
+    draws = {tuple(torch.randint(1 << 30, (4,), generator=generator(*name)).tolist()) for name in names}
+    assert len(draws) == len(names)
+
+
+def test_the_same_stream_gives_torchs_own_numbers_for_its_key() -> None:
+    key = int(hashlib.sha256(b"5/order/2").hexdigest()[:16], 16) % (1 << 63)
+    expected = torch.rand(6, generator=torch.Generator().manual_seed(key))
+    first, second = generator(5, "order", 2), generator(5, "order", 2)
+    assert torch.equal(torch.rand(6, generator=first), expected)
+    assert torch.equal(torch.rand(6, generator=second), expected)
+
+
+def test_the_global_state_is_left_alone() -> None:
+    before_torch, before_numpy = torch.random.get_rng_state(), np.random.get_state()
+    torch.rand(3, generator=generator(0, "order", 0))
+    hashed_integers(stream_key(0, "augmentation", 1), torch.arange(10), 9)
+    assert torch.equal(torch.random.get_rng_state(), before_torch)
+    after_numpy = np.random.get_state()
+    assert before_numpy[2:] == after_numpy[2:]
+    assert np.array_equal(before_numpy[1], after_numpy[1])
