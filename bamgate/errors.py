@@ -38,3 +38,8 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UsageError:
     """The error for a name that is not in a list."""
     names = list(allowed)
     return UsageError(f"unknown {kind} {str(given)!r}{nearest(str(given), names)} (allowed: {', '.join(names)})")
+
+
+def one_line(error: BaseException) -> str:
+    """Type and first line of any exception."""
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"

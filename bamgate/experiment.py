@@ -78,18 +78,28 @@ def run_cell(
     """
     execution, listener = execution or Execution(), listener or Listener()
     gate = gate or load_gate(config.attention.gate)
+    log = CellLog(out / "cells" / config.cell, config.cell)
+    if log.result() is None:
+        _train(config, gate, out, execution, listener)
+    else:
+        log.claim(_identity(config, gate))
+    result = log.result()
+    assert result is not None
+    listener.ended(result)
+    return result
+
+
+def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, listener: Listener) -> None:
     with_threads(execution.threads)
     device = resolve_device(execution.device)
-    data = DATASETS.get(config.dataset)
-    splits = _splits(data.name, config.training.train_limit, execution.data_root or default_root(), device)
+    # Before anything is written: the data may be missing.
+    splits = _splits(config.dataset, config.training.train_limit, execution.data_root or default_root(), device)
     log = open_cell(out, config)
     with sole_writer(log.folder):
-        log.claim(_identity(config, gate), {"schema": SCHEMA, **describe_device(device, execution.threads)})
-        finished = log.result()
-        if finished is not None:
-            listener.ended(finished)
-            return finished
-        return _Cell(config, gate, data, splits, log, device, execution, listener).run()
+        log.claim(_identity(config, gate))
+        log.bind({"schema": SCHEMA, **describe_device(device, execution.threads)})
+        if log.result() is None:
+            _Cell(config, gate, splits, log, execution, listener).run()
 
 
 def with_threads(threads: int) -> None:
@@ -166,21 +176,21 @@ class _Cell:
         self,
         config: RunConfig,
         gate: Gate,
-        data: DataSet,
         splits: tuple[Split, Split],
         log: CellLog,
-        device: torch.device,
         execution: Execution,
         listener: Listener,
     ) -> None:
         self.config, self.log, self.execution, self.listener = config, log, execution, listener
+        data = DATASETS.get(config.dataset)
+        if splits[0].images.device.type == "cuda":
+            _exact_arithmetic()
         self.trainer = make_trainer(config, gate, data, splits, config.seed)
         self.cost = cost(self.trainer.model, data.image_shape)
         self.store = CheckpointStore(log.folder)
-        if device.type == "cuda":
-            _exact_arithmetic()
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> None:
+        """Train from the last checkpoint to the end; StoppedError where that was asked for."""
         position = self._restore()
         self.saved_at = time.monotonic()
         while position.epoch < self.config.training.epochs and not position.diverged:
@@ -190,7 +200,7 @@ class _Cell:
                     raise StoppedError(f"stopped in epoch {position.epoch + 1}, step {position.step}; it is saved")
                 continue
             position = self._end_epoch(position)
-        return self._finish(position)
+        self._finish(position)
 
     def _restore(self) -> Position:
         found = self.store.load()
@@ -248,13 +258,13 @@ class _Cell:
         self.listener.epoch_ended(row)
         return following
 
-    def _finish(self, position: Position) -> dict[str, Any]:
+    def _finish(self, position: Position) -> None:
         evaluation = self.trainer.evaluate()
         self.log.write_outcomes(self.trainer.loader.test.labels.tolist(), evaluation.predicted.tolist())
         rows = self.log.rows("epochs.csv")
         seconds = sum(row["wall_s"] for row in rows)
         images = sum(row["train_total"] for row in rows)
-        result = self.log.finish(
+        self.log.finish(
             {
                 "status": "diverged" if position.diverged else "finished",
                 "epochs": position.epoch,
@@ -269,8 +279,6 @@ class _Cell:
                 "checkpoint_sha256": self.store.finish(),
             }
         )
-        self.listener.ended(result)
-        return result
 
 
 def _exact_arithmetic() -> None:

@@ -50,7 +50,7 @@ def build_model(
         factory = _seeded(factory, seed)
     sites = Sites(block=factory) if attention.placement == "block" else Sites(bottleneck=factory)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_key(seed, "init", 0))
+        torch.default_generator.manual_seed(stream_key(seed, "init", 0))
         return BACKBONES.get(name)(num_classes=num_classes, in_channels=in_channels, sites=sites)
 
 
@@ -61,7 +61,7 @@ def _seeded(factory: AttentionFactory, seed: int) -> AttentionFactory:
         nonlocal built
         built += 1
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(stream_key(seed, "init", built))
+            torch.default_generator.manual_seed(stream_key(seed, "init", built))
             return factory(channels)
 
     return build

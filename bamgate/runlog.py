@@ -29,11 +29,8 @@ class CellLog:
     def __init__(self, folder: Path, cell: str) -> None:
         self.folder, self.cell = folder, cell
 
-    def claim(self, config: dict[str, Any], environment: dict[str, Any]) -> None:
-        """Write config.json and environment.json, or check that this run may go on with those that stand here.
-
-        UsageError where the gate's code or the environment is another one: the run would not end as it began.
-        """
+    def claim(self, config: dict[str, Any]) -> None:
+        """Write config.json, or check that it is this one; UsageError where the gate's code is another."""
         stored = read_json(self.folder / "config.json")
         if stored is None:
             write_json(self.folder / "config.json", config)
@@ -42,6 +39,9 @@ class CellLog:
                 f"gate {config['gate']['name']!r} is not the function it was when {self.folder} was begun; "
                 "give it another name or choose another --out"
             )
+
+    def bind(self, environment: dict[str, Any]) -> None:
+        """Write environment.json; UsageError where the run was begun in another: rounding would change midway."""
         before = read_json(self.folder / "environment.json")
         if before is None:
             write_json(self.folder / "environment.json", environment)
@@ -85,11 +85,8 @@ class CellLog:
             file.write(format_rows(OUTCOMES, rows, header=True).encode())
         write_atomic(self.folder / "outcomes.csv.gz", buffer.getvalue())
 
-    def finish(self, result: dict[str, Any]) -> dict[str, Any]:
-        """Write result.json and return what stands in it."""
-        content = {"schema": SCHEMA, "cell": self.cell, **result}
-        write_json(self.folder / "result.json", content)
-        return content
+    def finish(self, result: dict[str, Any]) -> None:
+        write_json(self.folder / "result.json", {"schema": SCHEMA, "cell": self.cell, **result})
 
     def result(self) -> dict[str, Any] | None:
         """The result of a finished cell, None otherwise."""

@@ -54,9 +54,9 @@ def _house_style() -> tuple[Any, Any]:
 def _mark_identity(axis: Any) -> None:
     """The line s = 1, where the feature passes as it is."""
     axis.axhline(1, color="0.45", linewidth=1, zorder=0)
-    place = {"transform": axis.get_yaxis_transform(), "ha": "left", "color": "0.35", "fontsize": 9}
-    axis.text(0.01, 1.02, "above 1: amplified", va="bottom", **place)
-    axis.text(0.01, 0.98, "below 1: attenuated", va="top", **place)
+    place = {"transform": axis.get_yaxis_transform(), "ha": "right", "color": "0.35", "fontsize": 9}
+    axis.text(0.99, 1.02, "above 1: amplified", va="bottom", **place)
+    axis.text(0.99, 0.98, "below 1: attenuated", va="top", **place)
 
 
 def _metadata(path: Path) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from bamgate.probes import gate_sites
 # Formulas of gates, apart from the source: the hand-made forwards below use them.
 FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": lambda z: 1 / (1 + torch.exp(-z)),
-    "tanh": lambda z: (torch.exp(2 * z) - 1) / (torch.exp(2 * z) + 1),
+    "tanh": lambda z: 1 - 2 / (torch.exp(2 * z) + 1),
     "softsign": lambda z: z / (1 + z.abs()),
     "constant-half": lambda z: z * 0 + 0.5,
     "learned-depth": lambda z: 1 / (1 + torch.exp(-z)),
@@ -26,6 +26,14 @@ BRANCHES = ("both", "channel", "spatial", "full")
 COMBINES = ("sum", "product", "max")
 LAYOUTS = ("paper", "counted", "released")
 MODULES: dict[str, Callable[..., AttentionModule]] = {"bam": BAM, "se": SqueezeExcitation, "cbam": CBAM}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    """Modules that are made here draw their weights from torch's global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
 
 
 def shaken(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -271,6 +279,28 @@ def test_gates_compute_in_fp32_and_the_output_keeps_its_dtype(name: str, autocas
     assert x.grad.dtype == dtype
 
 
+class MatrixGate(nn.Module):
+    """A gate with an operation that autocast would take to half precision."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        rows = z.flatten(1)
+        return (rows @ torch.full((rows.shape[1], 1), 1 / rows.shape[1])).view(-1, 1, 1, 1) + 0 * z
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_autocast_reaches_no_operation_inside_a_gate(name: str) -> None:
+    module = MODULES[name](8, gate=MatrixGate, reduction=4)
+    seen: list[tuple[Tensor, Tensor]] = []
+    for part in module.modules():
+        if isinstance(part, MatrixGate):
+            part.register_forward_hook(lambda _, inputs, g: seen.append((inputs[0].detach(), g.detach())))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        module(image(4, 8, 6, 5).float())
+    assert len(seen) == (2 if name == "cbam" else 1)
+    for z, g in seen:  # bfloat16 would be off by 1e-3
+        torch.testing.assert_close(g, z.flatten(1).mean(1).view(-1, 1, 1, 1).expand_as(z), atol=1e-6, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_float64_stays_float64(name: str) -> None:
     module = MODULES[name](8, gate=Recorder, reduction=4).double()
@@ -374,7 +404,6 @@ def test_the_default_start_is_not_zero() -> None:
 
 
 def test_released_layout_starts_its_convolutions_he_normal_by_fan_out() -> None:
-    torch.manual_seed(0)
     released, paper = (BAM(512, gate=nn.Tanh, reduction=4, layout=layout) for layout in ("released", "paper"))
     for module, expected in ((released, (2 / (9 * 128)) ** 0.5), (paper, (1 / (3 * 9 * 128)) ** 0.5)):
         conv: Any = module.spatial.hidden[3]  # type: ignore[union-attr]

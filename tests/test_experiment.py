@@ -242,6 +242,7 @@ def test_attention_none_has_no_gate_rows(tmp_path: Path) -> None:
 
 @pytest.mark.gpu
 def test_a_run_on_a_gpu_goes_on_to_the_same_bytes(tmp_path: Path, cuda: torch.device) -> None:
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
     run_cell(CONFIG, tmp_path / "whole", execution=Execution(device="cuda"))
     with pytest.raises(StoppedError):
         run_cell(CONFIG, tmp_path / "cut", execution=Execution(device="cuda", should_stop=_StopAt(7)))

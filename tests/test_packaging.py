@@ -82,7 +82,7 @@ def test_the_installed_command_works_outside_the_checkout(wheel: Path, tmp_path:
         check=False,
     )
     assert shown.returncode == 0, shown.stderr
-    assert '"fingerprint": "8c4b07736332939e"' in shown.stdout
+    assert '"fingerprint": "8bc77277a94d805a"' in shown.stdout
     stray = subprocess.run(
         [sys.executable, "-c", "import cli"], cwd=tmp_path, env=environment, capture_output=True, check=False
     )

@@ -22,7 +22,7 @@ from bamgate.errors import DataError, TryAgainError, UsageError
 from bamgate.recipes import RECIPES
 from bamgate.reports.frames import last_gates_frame, runs_frame
 from bamgate.reports.summary import accuracy_table, diverged, paired_difference, site_table
-from bamgate.runlog import CellLog, open_cell, read_json, write_json
+from bamgate.runlog import CellLog, open_cell, read_json
 from bamgate.tables import GATES, RUNS
 
 ENVIRONMENT: dict[str, Any] = {
@@ -76,6 +76,13 @@ def result(correct: int = 900, status: str = "finished") -> dict[str, Any]:
     }
 
 
+def begun_cell(out: Path, config: RunConfig) -> CellLog:
+    log = open_cell(out, config)
+    log.claim(identity(config))
+    log.bind(ENVIRONMENT)
+    return log
+
+
 def finished_cell(
     out: Path,
     config: RunConfig,
@@ -83,8 +90,7 @@ def finished_cell(
     gates: Iterable[dict[str, Any]] = (),
     **facts: Any,
 ) -> CellLog:
-    log = open_cell(out, config)
-    log.claim(identity(config), ENVIRONMENT)
+    log = begun_cell(out, config)
     log.append("epochs.csv", [epoch_row(epoch) for epoch in (1, 2)])
     log.append("gates.csv", gates or [gate_row(epoch) for epoch in (0, 1, 2)])
     log.finish(result(**facts))
@@ -142,37 +148,35 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert message(TryAgainError, open_cell, tmp_path, config) == expected
 
 
-def test_a_claim_writes_configuration_and_environment_once(tmp_path: Path) -> None:
+def test_configuration_and_environment_are_written_once(tmp_path: Path) -> None:
     config = configuration()
-    log = open_cell(tmp_path, config)
-    log.claim(identity(config), ENVIRONMENT)
+    log = begun_cell(tmp_path, config)
     before = {path.name: path.read_bytes() for path in log.folder.iterdir()}
     assert {name: json.loads(data) for name, data in before.items()} == {
         "config.json": identity(config),
         "environment.json": ENVIRONMENT,
     }
     # Python and commit may change between two calls of the same run; the record stays that of the first.
-    log.claim(identity(config), {**ENVIRONMENT, "python": "3.13.0", "git_commit": "beef", "env_id": "other"})
+    log.claim(identity(config))
+    log.bind({**ENVIRONMENT, "python": "3.13.0", "git_commit": "beef", "env_id": "other"})
     assert {path.name: path.read_bytes() for path in log.folder.iterdir()} == before
 
 
-def test_a_claim_that_was_cut_off_is_completed(tmp_path: Path) -> None:
+def test_a_record_that_was_cut_off_after_its_configuration_is_completed(tmp_path: Path) -> None:
     config = configuration()
-    log = open_cell(tmp_path, config)
-    write_json(log.folder / "config.json", identity(config))
-    log.claim(identity(config), ENVIRONMENT)
+    open_cell(tmp_path, config).claim(identity(config))
+    log = begun_cell(tmp_path, config)
     assert read_json(log.folder / "environment.json") == ENVIRONMENT
 
 
 def test_a_gate_that_is_another_function_now_is_refused(tmp_path: Path) -> None:
     config = configuration("gates.py:mine")
-    log = open_cell(tmp_path, config)
-    log.claim(identity(config), ENVIRONMENT)
+    log = begun_cell(tmp_path, config)
     expected = (
         f"gate 'gates.py:mine' is not the function it was when {log.folder} was begun; "
         "give it another name or choose another --out"
     )
-    assert message(UsageError, log.claim, identity(config, "beef"), ENVIRONMENT) == expected
+    assert message(UsageError, log.claim, identity(config, "beef")) == expected
 
 
 @pytest.mark.parametrize(
@@ -186,13 +190,12 @@ def test_a_gate_that_is_another_function_now_is_refused(tmp_path: Path) -> None:
 )
 def test_a_run_does_not_go_on_where_rounding_would_differ(tmp_path: Path, name: str, now: Any, difference: str) -> None:
     config = configuration()
-    log = open_cell(tmp_path, config)
-    log.claim(identity(config), ENVIRONMENT)
+    log = begun_cell(tmp_path, config)
     expected = (
         f"{log.folder} was begun with {difference}, and a run must not mix the two; "
         "go on as it was begun or choose another --out"
     )
-    assert message(UsageError, log.claim, identity(config), {**ENVIRONMENT, name: now}) == expected
+    assert message(UsageError, log.bind, {**ENVIRONMENT, name: now}) == expected
 
 
 def test_the_environment_has_an_id_made_from_its_facts() -> None:
@@ -422,9 +425,9 @@ def test_tables_are_rebuilt_from_the_cells_alone(tmp_path: Path) -> None:
 def test_unfinished_cells_are_left_out(tmp_path: Path) -> None:
     tables = collected(tmp_path, CELLS)
     begun = configuration("softsign", 0)
-    log = open_cell(tmp_path, begun)
+    open_cell(tmp_path, begun)
     assert len(collect(tmp_path)) == 4
-    log.claim(identity(begun), ENVIRONMENT)
+    log = begun_cell(tmp_path, begun)
     log.append("epochs.csv", [epoch_row(1)])
     assert len(collect(tmp_path)) == 4
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
@@ -531,8 +534,7 @@ def test_a_data_set_without_masks_has_no_means_on_the_object(tmp_path: Path) -> 
 
 def test_a_study_without_attention_has_no_sites(tmp_path: Path) -> None:
     config = RunConfig(attention=AttentionConfig(name="none", gate="none"), training=RECIPES.get("quick"))
-    log = open_cell(tmp_path, config)
-    log.claim(identity(config), ENVIRONMENT)
+    log = begun_cell(tmp_path, config)
     log.append("epochs.csv", [epoch_row(1)])
     log.finish(result(correct=875))
     collect(tmp_path)

@@ -1,6 +1,8 @@
 """Where the gate acts: logits z -> scale s = 1 + g(z), or g(z) without the residual."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +30,15 @@ class Scale(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Logits of any shape -> fp32 scales of the same shape."""
         # Saturating gates lose their resolution near 1 and 2 in half precision.
-        with torch.autocast(z.device.type, enabled=False):
+        with _exact(z.device.type):
             g: Tensor = self.gate(z if z.dtype == torch.float64 else z.float())
         return 1 + g if self.residual else g
+
+
+def _exact(device_type: str) -> AbstractContextManager[Any]:
+    """No autocast, where the device has any."""
+    available = torch.amp.autocast_mode.is_autocast_available(device_type)
+    return torch.autocast(device_type, enabled=False) if available else nullcontext()
 
 
 def multiply(x: Tensor, scale: Tensor) -> Tensor:

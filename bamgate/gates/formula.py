@@ -7,6 +7,7 @@ plain number of at most 8, so that no tower of powers can be written.
 import ast
 import math
 import re
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -87,15 +88,20 @@ def parse_formula(text: str) -> tuple[str, Callable[[Tensor], Tensor]]:
         raise UsageError(f"formula {shown!r} has {len(text)} characters (at most {MAX_LENGTH})")
     if not text.isascii():
         raise UsageError(f"formula {shown!r}: plain ASCII characters only")
-    if _nesting(text) > MAX_DEPTH or re.search(r"[-+]{9}", re.sub(r"\s", "", text)):
+    if _nesting(text) > MAX_DEPTH or re.search(r"[-+~]{9}", re.sub(r"\s", "", text)):
         raise UsageError(f"formula {shown!r} is nested too deeply (at most {MAX_DEPTH} levels)")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "1if z" is refused below, in our words
+            tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UsageError(f"formula {shown!r} cannot be read; an example: expr:2*sigmoid(2*z)-1") from None
     if not any(isinstance(node, ast.Name) and node.id == "z" for node in ast.walk(tree)):
         raise UsageError(f"formula {shown!r} does not contain z, the logit")
-    return ast.unparse(tree), _as_gate(_read(tree, shown, 0))
+    try:
+        return ast.unparse(tree), _as_gate(_read(tree, shown, 0))
+    except RecursionError:
+        raise UsageError(f"formula {shown!r} is nested too deeply") from None
 
 
 def _as_gate(node: Node) -> Callable[[Tensor], Tensor]:
@@ -116,7 +122,7 @@ def _nesting(text: str) -> int:
 
 def _read(node: ast.expr, shown: str, depth: int) -> Node:
     """The function for one node of the tree; UsageError for whatever is not on the list."""
-    if depth > MAX_LENGTH // 4:
+    if depth > MAX_LENGTH // 2:
         raise UsageError(f"formula {shown!r} is nested too deeply")
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return _number(node.value, shown)

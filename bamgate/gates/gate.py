@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 GateFunction = Callable[[Tensor], Tensor]
 
-# 97 logits in [-12, 12]: 0, both tails, the kinks of the hard gates, and steps that no plain grid hits.
-_GRID = torch.cat([torch.linspace(-4, 4, 81), torch.tensor([-12.0, -7.3, -5.1, -2.5, 2.5, 5.1, 7.3, 12.0])]).double()
+# 0, the kinks of the hard gates, and both tails.
+_GRID = torch.cat([torch.arange(-40, 41) / 10, torch.tensor([-12.0, -7.3, -5.1, 5.1, 7.3, 12.0])]).double()
 
 
 class Elementwise(nn.Module):
@@ -73,6 +73,9 @@ def values_and_slopes(module: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
 
 def fingerprint(gate: Gate) -> str:
     """16 hex digits from values and slopes on a fixed grid, to 6 decimals: the function, whatever it is called."""
-    numbers = torch.stack(values_and_slopes(gate.build().double(), _GRID))
+    module = gate.build().double()
+    numbers = torch.stack(values_and_slopes(module, _GRID))
+    parameters = sum(parameter.numel() for parameter in module.parameters())
     text = " ".join(f"{value + 0.0:.6f}" for value in (torch.round(numbers * 1e6) / 1e6).flatten().tolist())
+    text += f" {parameters} parameters"  # a learned gate may start as a fixed one
     return hashlib.sha256(text.encode()).hexdigest()[:16]

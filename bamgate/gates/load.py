@@ -3,14 +3,16 @@
 import importlib
 import importlib.util
 import re
+import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from bamgate.errors import UsageError, unknown
+from bamgate.errors import UsageError, one_line, unknown
 from bamgate.gates.builtin import GATES
 from bamgate.gates.check import require_usable
 from bamgate.gates.formula import parse_formula
@@ -68,7 +70,7 @@ def _from_plugin(point: EntryPoint) -> Gate:
         part = point.load()
     except Exception as error:  # a plug-in may fail in any way
         raise UsageError(
-            f"plug-in gate {point.name!r} ({point.value}) cannot be imported: {_one_line(error)}"
+            f"plug-in gate {point.name!r} ({point.value}) cannot be imported: {one_line(error)}"
         ) from error
     return _as_gate(part, point.name, _source_of(importlib.import_module(point.module).__file__))
 
@@ -78,7 +80,7 @@ def _from_module(spec: str) -> Gate:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # importing runs the user's code
-        raise UsageError(f"gate {spec!r}: cannot import {module_name!r}: {_one_line(error)}") from error
+        raise UsageError(f"gate {spec!r}: cannot import {module_name!r}: {one_line(error)}") from error
     return _as_gate(_attribute(module, attribute, spec), spec, _source_of(module.__file__))
 
 
@@ -91,12 +93,14 @@ def _from_file(spec: str) -> Gate:
     assert module_spec is not None
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module  # dataclasses look their module up there
     try:
         module_spec.loader.exec_module(module)
     except Exception as error:  # the file is the user's code
-        raise UsageError(f"gate {spec!r}: {path.name} cannot be loaded: {_one_line(error)}") from error
+        raise UsageError(f"gate {spec!r}: {path.name} cannot be loaded: {one_line(error)}") from error
     # The name in the log holds no folder: the same file elsewhere is the same gate, and its hash tells edits apart.
-    return _as_gate(_attribute(module, attribute, spec), f"{path.name}:{attribute}", path.read_text())
+    source = importlib.util.decode_source(path.read_bytes())
+    return _as_gate(_attribute(module, attribute, spec), f"{path.name}:{attribute}", source)
 
 
 def _attribute(module: Any, attribute: str, spec: str) -> Any:
@@ -109,7 +113,7 @@ def _attribute(module: Any, attribute: str, spec: str) -> Any:
 def _as_gate(part: Any, name: str, source: str) -> Gate:
     """A Gate, an nn.Module class or a function Tensor -> Tensor, as a Gate of that name."""
     if isinstance(part, Gate):
-        return require_usable(Gate(**{**vars(part), "name": name}))
+        return require_usable(replace(part, name=name, source=source or part.source))
     build: Callable[[], nn.Module]
     if isinstance(part, type) and issubclass(part, nn.Module):
         build = part
@@ -124,8 +128,4 @@ def _as_gate(part: Any, name: str, source: str) -> Gate:
 
 
 def _source_of(file: str | None) -> str:
-    return Path(file).read_text() if file and file.endswith(".py") else ""
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    return importlib.util.decode_source(Path(file).read_bytes()) if file and file.endswith(".py") else ""
