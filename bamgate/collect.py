@@ -3,13 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from bamgate.runlog import CELL_TABLES, CellLog, read_json
-from bamgate.storage import write_atomic
+from bamgate.runlog import CELL_TABLES, PATIENCE_S, CellLog, read_json
+from bamgate.storage import sole_writer, write_atomic
 from bamgate.tables import RUNS, format_rows
 
 
 def collect(out: Path) -> list[dict[str, Any]]:
     """Write the three tables of `out` and return the rows of runs.csv, sorted by gate and seed."""
+    with sole_writer(out, patience_s=PATIENCE_S):
+        return _collect(out)
+
+
+def _collect(out: Path) -> list[dict[str, Any]]:
     cells = [cell for cell in (_read_cell(folder) for folder in sorted((out / "cells").iterdir())) if cell]
     cells.sort(
         key=lambda cell: (cell[0]["dataset"], cell[0]["model"], cell[0]["gate"], cell[0]["seed"], cell[0]["cell"])

@@ -26,7 +26,7 @@ _ABSENT = {
 class AttentionConfig:
     """Which attention module stands at each site, and its gate. None is filled in as the module's own paper has it."""
 
-    name: str = option("bam", "attention module", choices=("bam", "se", "cbam", "none"))
+    name: str = option("bam", "attention module", label="attention", choices=("bam", "se", "cbam", "none"))
     gate: str = option("sigmoid", "gate: a name, expr:FORMULA, pkg.mod:attr or ./file.py:attr; several with commas")
     branches: str = option("both", "BAM: which branches", choices=("both", "channel", "spatial", "full"))
     combine: str | None = option(None, "BAM: how branches meet (sum)", choices=("sum", "product", "max"))
@@ -91,9 +91,11 @@ class TrainingConfig:
     attention_weight_decay: float | None = option(
         None, "weight decay of the attention modules (as weight-decay)", low=0
     )
-    schedule: str = option("step", "learning rate over time", choices=("constant", "step", "cosine", "one-cycle"))
+    schedule: str = option("cosine", "learning rate over time", choices=("constant", "step", "cosine", "one-cycle"))
     warmup_epochs: float = option(0.0, "the learning rate rises from 0 during these epochs", low=0)
-    milestones: tuple[int, ...] = option((), "schedule step: epochs at which the learning rate drops", low=1)
+    milestones: tuple[float, ...] = option(
+        (), "schedule step: epochs at which the learning rate drops", low=0, above_low=True
+    )
     gamma: float = option(0.2, "schedule step: factor of each drop", low=0, high=1, above_low=True)
     label_smoothing: float = option(0.0, "share of the target spread over all classes", low=0, high=1)
     augment: str = option("none", "augmentation", choices=("none", "crop", "crop-flip"))
@@ -105,7 +107,6 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        object.__setattr__(self, "milestones", tuple(self.milestones))
         if self.attention_weight_decay is None:
             object.__setattr__(self, "attention_weight_decay", self.weight_decay)
         self._check_schedule()
@@ -120,13 +121,19 @@ class TrainingConfig:
         if self.augment == "none" and self.crop_padding != type(self).crop_padding:
             raise UsageError("crop_padding would have no effect: augment 'none' has no crop; leave it out")
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise UsageError(f"milestones must rise, got {list(self.milestones)}")
+            raise UsageError(f"milestones must rise, got {_numbers(self.milestones)}")
+        if self.milestones and self.milestones[-1] >= self.epochs:
+            raise UsageError(f"milestones must be below epochs ({self.epochs}), got {_numbers(self.milestones)}")
         if self.schedule == "one-cycle" and self.warmup_epochs == 0:
             raise UsageError("schedule 'one-cycle' needs warmup_epochs above 0: its rising part")
         if self.warmup_epochs >= self.epochs:
             raise UsageError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs:g}")
         if self.nesterov and self.momentum == 0:
             raise UsageError("nesterov needs momentum above 0")
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ class Option:
     low: float | None = None
     high: float | None = None
     above_low: bool = False
+    label: str = ""
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
@@ -47,16 +48,24 @@ def check_fields(config: Any) -> None:
 
     Raises UsageError that names the field, the value, what is allowed and the nearest choice.
     """
-    for name, kind, _, rule in options_of(type(config)):
-        value = getattr(config, name)
-        if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-            object.__setattr__(config, name, value)
-        if value is not None:
-            _check_value(name, value, kind, rule)
+    for name, kind, default, rule in options_of(type(config)):
+        value = normal(getattr(config, name), kind)
+        object.__setattr__(config, name, value)
+        if value is not None or default is not None:
+            check_value(rule.label or name, value, kind, rule)
 
 
-def _check_value(name: str, value: Any, kind: type, rule: Option) -> None:
+def normal(value: Any, kind: type) -> Any:
+    """The one form of a value that is hashed: whole numbers as floats where floats stand, lists as tuples."""
+    if kind is tuple and isinstance(value, list | tuple):
+        return tuple(normal(number, float) for number in value)
+    if kind is float and type(value) is int and abs(value) < 1 << 53:
+        return float(value)
+    return value
+
+
+def check_value(name: str, value: Any, kind: type, rule: Option) -> None:
+    """UsageError unless `value`, in its normal form, is of that kind and within the rule."""
     if type(value) is not kind:
         raise UsageError(f"{name} must be {_noun(kind)}, got {value!r}")
     if rule.choices and value not in rule.choices:
@@ -64,9 +73,9 @@ def _check_value(name: str, value: Any, kind: type, rule: Option) -> None:
         raise UsageError(f"unknown {name} {value!r}{hint} (allowed: {', '.join(rule.choices)})")
     numbers: Any = value if kind is tuple else (value,)
     for number in numbers:
-        if kind is tuple and type(number) is not int:
-            raise UsageError(f"{name} must be whole numbers, got {number!r}")
-        if isinstance(number, int | float) and not isinstance(number, bool):
+        if kind is tuple and type(number) is not float:
+            raise UsageError(f"{name} must be {_noun(kind)}, got {value!r}")
+        if type(number) in (int, float):
             _check_range(name, number, rule)
 
 
@@ -80,10 +89,14 @@ def _check_range(name: str, number: float, rule: Option) -> None:
 def _range_text(rule: Option) -> str:
     parts = []
     if rule.low is not None:
-        parts.append(f"{'above' if rule.above_low else 'at least'} {rule.low:g}")
+        parts.append(f"{'above' if rule.above_low else 'at least'} {_number(rule.low)}")
     if rule.high is not None:
-        parts.append(f"at most {rule.high:g}")
+        parts.append(f"at most {_number(rule.high)}")
     return " and ".join(parts) or "a finite number"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else f"{value:g}"
 
 
 def _noun(kind: type) -> str:

@@ -24,4 +24,6 @@ RECIPES.register(
 
 # Zagoruyko and Komodakis 2016 (WRN): 200 epochs, lr 0.1 times 0.2 at 60, 120 and 160, weight decay 5e-4, Nesterov,
 # crop 4 and flip. The usual CIFAR-100 recipe, chosen because BAM's own is not printed.
-RECIPES.register("cifar", TrainingConfig(nesterov=True, milestones=(60, 120, 160), augment="crop-flip"))
+RECIPES.register(
+    "cifar", TrainingConfig(nesterov=True, schedule="step", milestones=(60, 120, 160), augment="crop-flip")
+)

@@ -17,9 +17,10 @@ from typing import Any
 from bamgate.config import SCHEMA, RunConfig
 from bamgate.environment import BINDING
 from bamgate.errors import DataError, UsageError
-from bamgate.storage import append_synced, disk_errors, write_atomic
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, Columns, format_rows, parse_rows, read_rows
+from bamgate.storage import append_synced, disk_errors, sole_writer, write_atomic
+from bamgate.tables import EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
 
+PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
 CELL_TABLES: Mapping[str, Columns] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
 
 
@@ -71,7 +72,7 @@ class CellLog:
         for table, columns in CELL_TABLES.items():
             path = self.folder / table
             if path.exists():
-                kept = [row for row in parse_rows(columns, path.read_text(), path) if row["epoch"] <= epoch]
+                kept = [row for row in read_rows(columns, path) if row["epoch"] <= epoch]
                 write_atomic(path, format_rows(columns, kept, header=True).encode())
 
     def write_outcomes(self, labels: list[int], predicted: list[int]) -> None:
@@ -95,19 +96,24 @@ class CellLog:
 
 def open_cell(out: Path, config: RunConfig) -> CellLog:
     """The folder of `config` under `out`; UsageError where `out` belongs to another design."""
-    stored = read_json(out / "design.json")
     design = {"schema": SCHEMA, "design_sha256": config.design_sha256, "design": config.design()}
     folder = out / "cells" / config.cell
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    with sole_writer(out, patience_s=PATIENCE_S):
+        _agree_on_design(out, design)
+    return CellLog(folder, config.cell)
+
+
+def _agree_on_design(out: Path, design: dict[str, Any]) -> None:
+    stored = read_json(out / "design.json")
     if stored is None:
         write_json(out / "design.json", design)
-    elif stored["design_sha256"] != config.design_sha256:
+    elif stored["design_sha256"] != design["design_sha256"]:
         raise UsageError(
             f"{out} belongs to another configuration: {_first_difference(stored['design'], design['design'])}; "
             "choose another --out"
         )
-    return CellLog(folder, config.cell)
 
 
 def _first_difference(before: Any, now: Any, name: str = "") -> str:

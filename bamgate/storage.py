@@ -1,6 +1,7 @@
 """Files that are never half-written: whole replacement, synced appends, and one writer at a time."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,13 @@ from filelock import FileLock, Timeout
 
 from bamgate.errors import TryAgainError
 
+_NUMBER = itertools.count()
+
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write beside, sync, rename: a reader sees the old file or the new one, whenever the process dies."""
-    beside = path.with_name(path.name + ".tmp")
+    # A name of its own: two writers may replace the same file at once.
+    beside = path.with_name(f"{path.name}.{os.getpid()}-{next(_NUMBER)}.tmp")
     with disk_errors(path):
         try:
             with beside.open("wb") as file:
@@ -28,11 +32,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def append_synced(path: Path, text: str) -> None:
     """Append and sync; where that fails, the file keeps its former length."""
-    with disk_errors(path), path.open("ab") as file:
-        length = file.tell()
+    # Unbuffered: what a full disk refused must not be flushed after the file has been cut back.
+    with disk_errors(path), path.open("ab", buffering=0) as file:
+        length = os.fstat(file.fileno()).st_size
         try:
-            file.write(text.encode())
-            file.flush()
+            left = memoryview(text.encode())
+            while left:
+                left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError:
             os.truncate(path, length)
@@ -60,11 +66,20 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Hold `folder` for this process; TryAgainError at once where another process holds it."""
+def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
+    """Hold `folder` for this process; TryAgainError where another holds it for longer than `patience_s`.
+
+    What a killed writer has left half-done is removed.
+    """
     lock = FileLock(folder / ".lock")
+    with disk_errors(folder / ".lock"):
+        try:
+            lock.acquire(timeout=patience_s)
+        except Timeout:
+            raise TryAgainError(f"another process is at work on {folder}; nothing was done here") from None
     try:
-        with lock.acquire(timeout=0):
-            yield
-    except Timeout:
-        raise TryAgainError(f"another process is at work on {folder}; nothing was done here") from None
+        for stale in folder.glob("*.tmp"):
+            stale.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()

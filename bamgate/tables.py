@@ -129,14 +129,25 @@ def parse_rows(columns: Columns, text: str, path: Path) -> list[dict[str, Any]]:
     """
     whole = text[: text.rfind("\n") + 1]
     lines = csv.reader(io.StringIO(whole))
-    header = next(lines, None)
-    if header is None:
-        return []
+    rows: list[dict[str, Any]] = []
+    last = 0
+    try:
+        for fields in lines:
+            if last == 0:
+                _check_header(columns, fields, path)
+            else:
+                rows.append(_parse_row(columns, fields, path, lines.line_num))
+            last = lines.line_num
+    except csv.Error as error:
+        raise DataError(f"{path}, line {last + 1}: {error}; is a quotation mark left open?") from None
+    return rows
+
+
+def _check_header(columns: Columns, header: list[str], path: Path) -> None:
     if header != list(columns):
         missing = [name for name in columns if name not in header]
         problem = f"no column {missing[0]!r}" if missing else f"columns {', '.join(header)}"
         raise DataError(f"{path}, line 1: {problem}; expected {', '.join(columns)}")
-    return [_parse_row(columns, fields, path, lines.line_num) for fields in lines]
 
 
 def _parse_row(columns: Columns, fields: Sequence[str], path: Path, line: int) -> dict[str, Any]:

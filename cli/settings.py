@@ -50,9 +50,9 @@ def _parsed(name: str, value: Any) -> Any:
     if value is None or FIELDS[name].kind is not tuple:
         return value
     try:
-        return tuple(int(part) for part in value.split(","))
+        return tuple(float(part) for part in value.split(","))
     except ValueError:
-        raise UsageError(f"{name} {value!r} cannot be read (allowed: whole numbers with commas, as 60,120)") from None
+        raise UsageError(f"{name} {value!r} cannot be read (allowed: numbers with commas, as 60,120)") from None
 
 
 def as_options(settings: Settings) -> str:
@@ -63,7 +63,7 @@ def as_options(settings: Settings) -> str:
         if isinstance(value, bool):
             words.append(f"--{dashed}" if value else f"--no-{dashed}")
         else:
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            text = ",".join(f"{number:g}" for number in value) if isinstance(value, tuple) else str(value)
             words.append(f"--{dashed} {_quoted(text)}")
     return " ".join(words)
 

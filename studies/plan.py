@@ -76,5 +76,5 @@ def _training(settings: Settings, default_recipe: str) -> TrainingConfig:
         base |= {"crop_padding": TrainingConfig.crop_padding}
     stretch = given.get("epochs", recipe.epochs) / recipe.epochs
     base["warmup_epochs"] *= stretch
-    base["milestones"] = tuple(sorted({max(1, round(milestone * stretch)) for milestone in base["milestones"]}))
+    base["milestones"] = tuple(milestone * stretch for milestone in base["milestones"])
     return TrainingConfig(**(base | given))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.errors import UsageError, nearest, unknown
-from bamgate.options import Option, option, options_of
+from bamgate.options import Option, check_value, normal, option, options_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,23 +45,25 @@ FIELDS = _fields()
 
 
 def read_file(path: Path) -> Settings:
-    """Flat settings of a TOML file; UsageError that names file, line, key and the nearest key."""
+    """Flat settings of a TOML file; UsageError that names file, line, key and the nearest key or value."""
     try:
         text = path.read_text(encoding="utf-8")
         content = tomllib.loads(text)
     except FileNotFoundError:
         raise UsageError(f"there is no configuration file {str(path)!r}") from None
+    except OSError as error:
+        raise UsageError(f"the configuration file {str(path)!r} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}") from None
     settings: Settings = {}
     for key, value in content.items():
-        if isinstance(value, dict):
-            if key not in ("attention", "training"):
-                raise UsageError(f"{_place(path, text, key)}: {unknown('section', key, ['attention', 'training'])}")
+        if not isinstance(value, dict):
+            _add(settings, "", key, value, _place(path, text, "", key))
+        elif key in ("attention", "training"):
             for inner, setting in value.items():
-                _add(settings, key, inner, setting, _place(path, text, inner))
+                _add(settings, key, inner, setting, _place(path, text, key, inner))
         else:
-            _add(settings, "", key, value, _place(path, text, key))
+            raise UsageError(f"{_place(path, text, key, '')}: {unknown('section', key, ['attention', 'training'])}")
     return settings
 
 
@@ -72,27 +74,27 @@ def _add(settings: Settings, section: str, key: str, value: Any, place: str) -> 
         where = f"[{section}]" if section else "the top level"
         hint = nearest(key, allowed)
         raise UsageError(f"{place}: unknown key {key!r} in {where}{hint} (allowed: {', '.join(allowed)})")
-    settings[name] = _value(name, value, place)
-
-
-def _value(name: str, value: Any, place: str) -> Any:
-    """Lists become what the options would hold: seeds and gates a text, milestones a tuple."""
-    if name in ("seeds", "gate") and isinstance(value, list):
-        return ",".join(map(str, value))
-    if name == "seeds" and type(value) is int:
-        return str(value)
     field = FIELDS[name]
-    if field.kind is tuple and isinstance(value, list):
-        return tuple(value)
-    fits = isinstance(value, field.kind) and isinstance(value, bool) == (field.kind is bool)
-    if not fits and not (field.kind is float and type(value) is int):
-        raise UsageError(f"{place}: {name} cannot be {value!r}; {field.rule.help}")
-    return value
+    # Seeds and gates may be lists; as options they are one text.
+    if name in ("seeds", "gate") and isinstance(value, list):
+        value = ",".join(map(str, value))
+    if name == "seeds" and type(value) is int:
+        value = str(value)
+    settings[name] = normal(value, field.kind)
+    try:
+        check_value(name, settings[name], field.kind, field.rule)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
 
 
-def _place(path: Path, text: str, key: str) -> str:
+def _place(path: Path, text: str, section: str, key: str) -> str:
+    """File and line of a key in its section, of the section's header where the key is empty."""
+    present = ""
     for number, line in enumerate(text.splitlines(), start=1):
-        if re.match(rf"\s*\[?\s*[\"']?{re.escape(key)}[\"']?\s*[\]=]", line):
+        header = re.match(r"\s*\[\s*[\"']?([^\"'\]]+?)[\"']?\s*\]", line)
+        present = header[1] if header else present
+        named = re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line) if key else header
+        if present == section and named:
             return f"{path}, line {number}"
     return str(path)
 
@@ -100,13 +102,13 @@ def _place(path: Path, text: str, key: str) -> str:
 def parse_seeds(text: str) -> list[int]:
     """ "0-2,7" -> [0, 1, 2, 7]; UsageError for anything else."""
     seeds: list[int] = []
-    for part in text.replace(" ", "").split(","):
-        match = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
         if match is None:
             raise UsageError(f"seeds {text!r} cannot be read (allowed: 0, 0-4 or 0,3,7-9)")
         first, last = int(match[1]), int(match[2] or match[1])
         if last < first or last - first >= 10_000:
-            raise UsageError(f"seeds {part!r}: a range rises and holds at most 10,000 seeds")
+            raise UsageError(f"seeds {part.strip()!r}: a range rises and holds at most 10,000 seeds")
         seeds += range(first, last + 1)
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"seeds {text!r} name a seed twice")

@@ -49,7 +49,7 @@ def test_step_with_warm_up_rises_first_and_then_drops() -> None:
 
 
 def test_the_cifar_recipe_drops_at_60_120_and_160() -> None:
-    config = TrainingConfig(milestones=(60, 120, 160))
+    config = TrainingConfig(schedule="step", milestones=(60, 120, 160))
     steps = 390
     places = {0: 0.1, 59: 0.1, 60: 0.02, 119: 0.02, 120: 0.004, 159: 0.004, 160: 0.0008, 199: 0.0008}
     for epoch, expected in places.items():

@@ -202,22 +202,22 @@ def test_a_value_that_is_not_allowed_is_named_with_file_and_line(toml: Path, tex
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("dataset = 10\n", ", line 1: dataset cannot be 10; data set (bamgate data list)"),
-        ('[training]\nepochs = "20"\n', ", line 2: epochs cannot be '20'; passes over the training set"),
-        ("[training]\nepochs = 20.0\n", ", line 2: epochs cannot be 20.0; passes over the training set"),
-        ("[training]\nepochs = true\n", ", line 2: epochs cannot be True; passes over the training set"),
-        ("[training]\nlr = false\n", ", line 2: lr cannot be False; peak learning rate"),
-        ("[training]\nlr = [0.1]\n", ", line 2: lr cannot be [0.1]; peak learning rate"),
-        ("[training]\nnesterov = 1\n", ", line 2: nesterov cannot be 1; Nesterov momentum"),
+        ("dataset = 10\n", ", line 1: dataset must be a text, got 10"),
+        ('[training]\nepochs = "20"\n', ", line 2: epochs must be a whole number, got '20'"),
+        ("[training]\nepochs = 20.0\n", ", line 2: epochs must be a whole number, got 20.0"),
+        ("[training]\nepochs = true\n", ", line 2: epochs must be a whole number, got True"),
+        ("[training]\nlr = false\n", ", line 2: lr must be a number, got False"),
+        ("[training]\nlr = [0.1]\n", ", line 2: lr must be a number, got [0.1]"),
+        ("[training]\nnesterov = 1\n", ", line 2: nesterov must be true or false, got 1"),
         (
             "[training]\nmilestones = 60\n",
-            ", line 2: milestones cannot be 60; schedule step: epochs at which the learning rate drops",
+            ", line 2: milestones must be a list of numbers, got 60",
         ),
-        ("seeds = true\n", ", line 1: seeds cannot be True; seeds: 0, 0-4 or 0,3,7-9"),
-        ("seeds = 1.5\n", ", line 1: seeds cannot be 1.5; seeds: 0, 0-4 or 0,3,7-9"),
+        ("seeds = true\n", ", line 1: seeds must be a text, got True"),
+        ("seeds = 1.5\n", ", line 1: seeds must be a text, got 1.5"),
         (
             "[attention]\nresidual = 'yes'\n",
-            ", line 2: residual cannot be 'yes'; scale is 1 + g rather than g (bam yes; se, cbam no)",
+            ", line 2: residual must be true or false, got 'yes'",
         ),
     ],
 )
@@ -424,7 +424,7 @@ def test_more_epochs_stretch_the_warm_up() -> None:
 
 def test_more_epochs_stretch_the_milestones() -> None:
     # cifar: 60, 120 and 160 of 200.
-    for epochs, milestones in ((100, (30, 60, 80)), (400, (120, 240, 320)), (10, (3, 6, 8)), (5, (2, 3, 4))):
+    for epochs, milestones in ((100, (30, 60, 80)), (400, (120, 240, 320)), (10, (3, 6, 8)), (5, (1.5, 3, 4))):
         assert make_plan({"recipe": "cifar", "epochs": epochs}).base.training.milestones == milestones
     assert make_plan({"recipe": "cifar", "epochs": 100, "milestones": (50,)}).base.training.milestones == (50,)
 
@@ -433,7 +433,7 @@ def test_more_epochs_stretch_the_milestones() -> None:
 def test_any_number_of_epochs_makes_a_plan(epochs: int, recipe: str) -> None:
     training = make_plan({"recipe": recipe, "epochs": epochs}).base.training
     assert training.epochs == epochs
-    assert all(1 <= milestone <= epochs for milestone in training.milestones)
+    assert all(0 < milestone < epochs for milestone in training.milestones)
 
 
 def test_another_schedule_drops_the_milestones() -> None:

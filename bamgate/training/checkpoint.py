@@ -27,13 +27,13 @@ class CheckpointStore:
 
     def save(self, tensors: dict[str, Tensor], position: Position) -> None:
         data = _encode(tensors, position)
-        known = [digest for digest in self._hashes() if digest == self._digest(CURRENT)]
-        new = hashlib.sha256(data).hexdigest()
-        self._write_hashes([*known, new])
+        listed, current = self._hashes(), self._digest(CURRENT)
+        held = [digest for digest in listed if digest in (current, self._digest(PREVIOUS))]
+        self._write_hashes([*held, hashlib.sha256(data).hexdigest()])
         beside = self.folder / "checkpoint.new.pt"
         write_atomic(beside, data)
         with disk_errors(beside):
-            if known:
+            if current in held:
                 (self.folder / CURRENT).replace(self.folder / PREVIOUS)
             beside.replace(self.folder / CURRENT)
             sync_folder(self.folder)
@@ -69,7 +69,7 @@ class CheckpointStore:
 
     def _hashes(self) -> list[str]:
         path = self.folder / HASHES
-        return path.read_text().split() if path.is_file() else []
+        return path.read_text(errors="replace").split() if path.is_file() else []
 
     def _write_hashes(self, digests: list[str]) -> None:
         write_atomic(self.folder / HASHES, "".join(f"{digest}\n" for digest in digests).encode())
