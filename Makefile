@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 .PHONY: quick test lint types bench clean
 
 $(READY): pyproject.toml
+	@echo "setting up $(VENV): torch and torchvision are some gigabytes, a few minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $(READY)

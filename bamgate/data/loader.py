@@ -17,7 +17,7 @@ from bamgate.seeding import generator, hashed_integers, stream_key
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
-    """Per-channel mean and standard deviation of the training bytes, on the scale 0 to 255."""
+    """Per-channel mean and standard deviation of the training bytes, on the scale 0 to 255; on the images' device."""
 
     mean: Tensor
     std: Tensor
@@ -25,18 +25,17 @@ class Normalisation:
     @classmethod
     def of(cls, split: Split) -> "Normalisation":
         """Measured in integers, so that every machine gets the same."""
-        channels = split.images.shape[-1]
+        channels, device = split.images.shape[-1], split.images.device
         values = torch.stack([torch.bincount(split.images[..., c].flatten(), minlength=256) for c in range(channels)])
-        grey = torch.arange(256)
+        values, grey = values.cpu(), torch.arange(256)
         count = int(values[0].sum())
         mean = (values * grey).sum(dim=1).double() / count
         square = (values * grey**2).sum(dim=1).double() / count
-        return cls(mean=mean, std=(square - mean**2).clamp_min(1.0).sqrt())
+        return cls(mean=mean.to(device), std=(square - mean**2).clamp_min(1.0).sqrt().to(device))
 
     def __call__(self, images_BHWC: Tensor, *, channels_last: bool) -> Tensor:
         """uint8 B, H, W, C -> float B, C, H, W with mean 0 and SD 1."""
-        device = images_BHWC.device
-        x = (images_BHWC.float() - self.mean.float().to(device)) / self.std.float().to(device)
+        x = (images_BHWC.float() - self.mean.float()) / self.std.float()
         x = x.permute(0, 3, 1, 2)
         return x if channels_last else x.contiguous()
 
