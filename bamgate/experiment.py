@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from bamgate import environment
 from bamgate.config import SCHEMA, RunConfig
 from bamgate.data import DATASETS, DataSet, ImageLoader, Split, default_root
+from bamgate.devices import describe_device, resolve_device, use_exact_arithmetic, use_threads
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.gates import Gate, fingerprint, load_gate
 from bamgate.models import build_model, cost
@@ -90,7 +90,7 @@ def run_cell(
 
 
 def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, listener: Listener) -> None:
-    with_threads(execution.threads)
+    use_threads(execution.threads)
     device = resolve_device(execution.device)
     # Before anything is written: the data may be missing.
     splits = _splits(config.dataset, config.training.train_limit, execution.data_root or default_root(), device)
@@ -100,32 +100,6 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
         log.bind({"schema": SCHEMA, **describe_device(device, execution.threads)})
         if log.result() is None:
             _Cell(config, gate, splits, log, execution, listener).run()
-
-
-def with_threads(threads: int) -> None:
-    """Set torch's CPU threads where they differ."""
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
-
-
-def resolve_device(name: str) -> torch.device:
-    """A device that is there; UsageError otherwise."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UsageError(f"unknown device {name!r} (allowed: cpu, cuda, cuda:N)") from None
-    if device.type not in ("cpu", "cuda"):
-        raise UsageError(f"device {name!r} is not supported (allowed: cpu, cuda, cuda:N)")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise UsageError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
-    return device
-
-
-def describe_device(device: torch.device, threads: int) -> dict[str, Any]:
-    """environment.json without its schema."""
-    on_gpu = device.type == "cuda"
-    name = torch.cuda.get_device_name(device) if on_gpu else environment.cpu_name()
-    return environment.describe(device=device.type, device_name=name, threads=threads)
 
 
 @functools.lru_cache(maxsize=1)
@@ -184,7 +158,7 @@ class _Cell:
         self.config, self.log, self.execution, self.listener = config, log, execution, listener
         data = DATASETS.get(config.dataset)
         if splits[0].images.device.type == "cuda":
-            _exact_arithmetic()
+            use_exact_arithmetic()
         self.trainer = make_trainer(config, gate, data, splits, config.seed)
         self.cost = cost(self.trainer.model, data.image_shape)
         self.store = CheckpointStore(log.folder)
@@ -279,10 +253,3 @@ class _Cell:
                 "checkpoint_sha256": self.store.finish(),
             }
         )
-
-
-def _exact_arithmetic() -> None:
-    """fp32 means fp32 on a GPU too, and the same kernel each time."""
-    torch.backends.cudnn.deterministic = True
-    torch.backends.cudnn.benchmark = False
-    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]

@@ -36,7 +36,7 @@ def command(
     from bamgate.backbones import BACKBONES
     from bamgate.benchmark import compare
     from bamgate.cli.console import err
-    from bamgate.experiment import resolve_device
+    from bamgate.devices import resolve_device
 
     names = [name.strip() for name in models.split(",")]
     for name in names:

@@ -9,7 +9,8 @@ import torch
 
 from bamgate.cli.console import out, print_json
 from bamgate.data import DATASETS, DataSet, Split
-from bamgate.experiment import Execution, make_trainer, resolve_device, with_threads
+from bamgate.devices import resolve_device, use_threads
+from bamgate.experiment import Execution, make_trainer
 from bamgate.models import cost
 from bamgate.probes import gate_sites
 from bamgate.runlog import read_json
@@ -35,7 +36,7 @@ def _facts(plan: Plan, execution: Execution, folder: Path) -> dict[str, Any]:
     config, gate = plan.cells[0]
     data = DATASETS.get(config.dataset)
     device = resolve_device(execution.device)
-    with_threads(execution.threads)
+    use_threads(execution.threads)
     trainer = make_trainer(config, gate, data, _random_splits(data, config.training.batch_size, device), 0)
     counted = cost(trainer.model, data.image_shape)
     images = min(config.training.train_limit or data.train, data.train)

@@ -15,7 +15,7 @@ FOLDERS = {"bamgate": "bamgate", "cli": "bamgate.cli", "studies": "bamgate.studi
 FLOORS = [
     ["bamgate", "bamgate.errors"],
     ["bamgate.registry", "bamgate.options", "bamgate.seeding", "bamgate.storage", "bamgate.environment"],
-    ["bamgate.config", "bamgate.tables"],
+    ["bamgate.config", "bamgate.tables", "bamgate.devices"],
     ["bamgate.recipes", "bamgate.gates", "bamgate.runlog"],
     ["bamgate.attention", "bamgate.backbones", "bamgate.data", "bamgate.collect"],
     ["bamgate.models", "bamgate.probes"],

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from bamgate.benchmark.contenders import Contender, contenders
-from bamgate.experiment import describe_device
+from bamgate.devices import describe_device
 from bamgate.tables import Columns
 
 BENCH: Columns = {

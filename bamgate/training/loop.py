@@ -101,6 +101,8 @@ class Trainer:
 
     def step(self, x: Tensor, labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
         """One step of SGD; (loss, hits) of the batch, still on the device."""
+        if self.config.compile == "cuda-graphs":
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, number, self.loader.steps)
         self.optimizer.zero_grad()
