@@ -29,6 +29,7 @@ ATTENTIONS = {
 
 NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet50-v1.5", "resnet101-v1.5"]
 NAMES += ["resnet8", "resnet20", "resnet32", "resnet56", "resnet110"]
+NAMES += ["preresnet110", "wrn-16-8", "wrn-28-8", "wrn-28-10", "resnext29-8x64d", "resnext29-16x64d", "densenet100-bc"]
 
 
 def build(name: str, attention: AttentionConfig, *, gate: str = "tanh", seed: int = 0, **shape: int) -> nn.Module:
@@ -57,21 +58,41 @@ def image(*shape: int, seed: int = 1) -> Tensor:
 @pytest.mark.parametrize(
     ("name", "attention", "millions", "giga_macs"),
     [
-        ("resnet50", PLAIN, "23.71", 1.22),
-        ("resnet50", BAM_COUNTED, "24.07", 1.25),
-        ("resnet101", PLAIN, "42.70", 2.44),
-        ("resnet101", BAM_COUNTED, "43.06", 2.46),
-        ("resnet50", BAM_C, "28.98", 1.37),
-        ("resnet50", SE, "26.24", 1.23),
+        ("resnet50", PLAIN, "23.71", "1.22"),
+        ("resnet50", BAM_COUNTED, "24.07", "1.25"),
+        ("resnet50", BAM_C, "28.98", "1.37"),
+        ("resnet50", SE, "26.24", "1.23"),
+        ("resnet101", PLAIN, "42.70", "2.44"),
+        ("resnet101", BAM_COUNTED, "43.06", "2.46"),
+        ("preresnet110", PLAIN, "1.726", "0.245"),
+        ("preresnet110", BAM_COUNTED, "1.733", "0.246"),
+        ("preresnet110", BAM_C, "2.17", "0.275"),
+        ("preresnet110", SE, "1.93", "0.245"),
+        ("wrn-28-8", PLAIN, "23.40", "3.36"),
+        ("wrn-28-8", BAM_COUNTED, "23.42", "3.37"),
+        ("wrn-28-8", BAM_C, "23.78", "3.39"),
+        ("wrn-28-8", SE, "23.58", "3.36"),
+        ("wrn-28-10", PLAIN, "36.54", "5.24"),
+        ("wrn-28-10", BAM_COUNTED, "36.57", "5.25"),
+        ("resnext29-8x64d", PLAIN, "34.52", "4.99"),
+        ("resnext29-8x64d", BAM_COUNTED, "34.61", "5.00"),
+        ("resnext29-16x64d", PLAIN, "68.25", "9.88"),
+        ("resnext29-16x64d", BAM_COUNTED, "68.34", "9.90"),
+        ("densenet100-bc", PLAIN, "0.8", "0.29"),
     ],
-    ids=["resnet50", "resnet50-BAM", "resnet101", "resnet101-BAM", "resnet50-BAM-C", "resnet50-SE"],
+    ids=lambda value: (
+        value.name + ("-" + value.placement if value.name == "bam" else "")
+        if isinstance(value, AttentionConfig)
+        else None
+    ),
 )
 def test_the_papers_networks_cost_what_the_paper_printed(
-    name: str, attention: AttentionConfig, millions: str, giga_macs: float
+    name: str, attention: AttentionConfig, millions: str, giga_macs: str
 ) -> None:
     found = cost(of_the_paper(name, attention), (3, 32, 32))
-    assert f"{found.params / 1e6:.2f}" == millions
-    assert abs(found.macs / 1e9 - giga_macs) <= 0.01  # one unit of the last printed digit
+    digits, mac_digits = len(millions.split(".")[1]), len(giga_macs.split(".")[1])
+    assert f"{found.params / 1e6:.{digits}f}" == millions
+    assert abs(found.macs / 1e9 - float(giga_macs)) <= 10**-mac_digits  # one unit of the last printed digit
 
 
 def test_the_stride_in_the_3x3_costs_more_and_has_the_same_parameters() -> None:
@@ -197,6 +218,22 @@ def test_two_bottleneck_sites_in_the_three_stage_networks(name: str) -> None:
     assert shapes_at(name, bottleneck=Tagged) == [(16, 16, 24), (32, 8, 12)]
 
 
+@pytest.mark.parametrize(
+    ("name", "first"), [("preresnet110", 64), ("wrn-16-8", 128), ("wrn-28-10", 160), ("resnext29-16x64d", 256)]
+)
+def test_two_bottleneck_sites_in_the_wider_three_stage_networks(name: str, first: int) -> None:
+    assert shapes_at(name, bottleneck=Tagged) == [(first, 16, 24), (2 * first, 8, 12)]
+
+
+def test_densenet_has_sites_before_and_after_each_transition() -> None:
+    expected = [(216, 16, 24), (108, 8, 12), (300, 8, 12), (150, 4, 6)]
+    assert shapes_at("densenet100-bc", bottleneck=Tagged) == expected
+    assert len(shapes_at("densenet100-bc", block=Tagged)) == 48
+    assert shapes_at("preresnet110", block=Tagged)[18] == (128, 8, 12)
+    assert len(shapes_at("wrn-28-8", block=Tagged)) == 12
+    assert len(shapes_at("resnext29-8x64d", block=Tagged)) == 9
+
+
 @pytest.mark.parametrize("name", NAMES[:6])
 def test_three_bottleneck_sites_in_the_four_stage_networks_each_before_the_map_is_halved(name: str) -> None:
     k = 1 if name in ("resnet18", "resnet34") else 4
@@ -316,8 +353,9 @@ def test_an_unknown_network_is_one_line_with_the_nearest_name_and_the_list() -> 
     with pytest.raises(UsageError) as caught:
         build("resnet-50", PLAIN)
     assert str(caught.value) == (
-        "unknown model 'resnet-50'; did you mean 'resnet50'? (allowed: resnet18, resnet34, resnet50, resnet101, "
-        "resnet50-v1.5, resnet101-v1.5, resnet8, resnet20, resnet32, resnet56, resnet110)"
+        "unknown model 'resnet-50'; did you mean 'resnet50'? (allowed: densenet100-bc, preresnet110, resnet18, "
+        "resnet34, resnet50, resnet101, resnet50-v1.5, resnet101-v1.5, resnet8, resnet20, resnet32, resnet56, "
+        "resnet110, resnext29-8x64d, resnext29-16x64d, wrn-16-8, wrn-28-8, wrn-28-10)"
     )
 
 

@@ -6,21 +6,17 @@ Shortcuts that change shape are projections (option B); the paper's own CIFAR ru
 from torch import nn
 
 from bamgate.backbones.backbone import BACKBONES, Backbone, Sites
-from bamgate.backbones.blocks import BasicBlock, StagedNet
+from bamgate.backbones.blocks import ResidualBlock, basic_residual
+from bamgate.backbones.staged import StagedNet, conv_norm_relu_stem, residual_stages
 
 
 def _builder(depth: int) -> Backbone:
-    blocks = (depth - 2) // 6
-
     def build(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
-        return StagedNet(
-            BasicBlock,
-            depths=(blocks,) * 3,
-            widths=(16, 32, 64),
-            num_classes=num_classes,
-            in_channels=in_channels,
-            sites=sites,
-        )
+        def block(c_in: int, c_out: int, stride: int) -> nn.Module:
+            return ResidualBlock(basic_residual(c_in, c_out, stride), c_in, c_out, stride, sites)
+
+        stages = residual_stages(block, c_in=16, depths=((depth - 2) // 6,) * 3, widths=(16, 32, 64))
+        return StagedNet(conv_norm_relu_stem(in_channels, 16), stages, num_classes=num_classes, sites=sites)
 
     return build
 
