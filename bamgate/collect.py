@@ -47,7 +47,7 @@ def _run_row(result: dict[str, Any], stored: dict[str, Any], environment: dict[s
         "gate": config["attention"]["gate"],
         "seed": config["seed"],
         **{name: result[name] for name in RUNS if name in result and name not in ("schema", "cell")},
-        **{name: environment[name] for name in ("device", "device_name", "threads", "git_commit", "env_id")},
+        **{name: environment[name] for name in ("device", "device_name", "threads", "torch", "git_commit", "env_id")},
         "precision": config["training"]["precision"],
         "compile": config["training"]["compile"],
         "executor": "single",

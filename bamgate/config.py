@@ -87,7 +87,7 @@ class TrainingConfig:
     lr: float = option(0.1, "peak learning rate", low=0, above_low=True)
     momentum: float = option(0.9, "momentum of SGD", low=0, high=1)
     nesterov: bool = option(False, "Nesterov momentum")
-    weight_decay: float = option(5e-4, "weight decay, on every parameter as in the released code", low=0)
+    weight_decay: float = option(5e-4, "weight decay, on all parameters but a gate's own", low=0)
     attention_weight_decay: float | None = option(
         None, "weight decay of the attention modules (as weight-decay)", low=0
     )
@@ -129,7 +129,7 @@ class TrainingConfig:
         if self.warmup_epochs >= self.epochs:
             raise UsageError(f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs:g}")
         if self.nesterov and self.momentum == 0:
-            raise UsageError("nesterov needs momentum above 0")
+            raise UsageError("nesterov needs momentum above 0 (or leave it out: --no-nesterov)")
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -148,6 +148,11 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        training = self.training
+        if self.attention.name == "none" and training.attention_weight_decay != training.weight_decay:
+            raise UsageError(
+                "attention_weight_decay would have no effect: attention 'none' has no parameters; leave it out"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as they stand in config.json."""

@@ -1,5 +1,7 @@
 """The device of a run: whether it is there, what it is, and how exactly it computes."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -8,10 +10,15 @@ from bamgate import environment
 from bamgate.errors import UsageError
 
 
-def use_threads(threads: int) -> None:
-    """Set torch's CPU threads where they differ."""
-    if torch.get_num_threads() != threads:
-        torch.set_num_threads(threads)
+@contextlib.contextmanager
+def cpu_threads(threads: int) -> Iterator[None]:
+    """torch with this many CPU threads, and as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_device(name: str) -> torch.device:
@@ -20,7 +27,7 @@ def resolve_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UsageError(f"unknown device {name!r} (allowed: cpu, cuda, cuda:N)") from None
-    if device.type not in ("cpu", "cuda"):
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index is not None):
         raise UsageError(f"device {name!r} is not supported (allowed: cpu, cuda, cuda:N)")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
@@ -35,7 +42,9 @@ def describe_device(device: torch.device, threads: int) -> dict[str, Any]:
 
 
 def use_exact_arithmetic() -> None:
-    """fp32 means fp32 on a GPU too, and the same kernel each time."""
+    """fp32 means fp32 on a GPU too, and the same kernel each time; for the whole process."""
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
-    torch.backends.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    # The older switches: the newer `fp32_precision` of all backends does not reach convolutions in every release.
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False

@@ -12,7 +12,7 @@ import torch
 
 from bamgate.config import SCHEMA, RunConfig
 from bamgate.data import DATASETS, DataSet, ImageLoader, Split, default_root
-from bamgate.devices import describe_device, resolve_device, use_exact_arithmetic, use_threads
+from bamgate.devices import cpu_threads, describe_device, resolve_device, use_exact_arithmetic
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.gates import Gate, fingerprint, load_gate
 from bamgate.models import build_model, cost
@@ -78,9 +78,12 @@ def run_cell(
     """
     execution, listener = execution or Execution(), listener or Listener()
     gate = gate or load_gate(config.attention.gate)
+    if gate.name != config.attention.gate:
+        raise UsageError(f"the gate is {gate.name!r}, the configuration says {config.attention.gate!r}")
     log = CellLog(out / "cells" / config.cell, config.cell)
     if log.result() is None:
-        _train(config, gate, out, execution, listener)
+        with cpu_threads(execution.threads):
+            _train(config, gate, out, execution, listener)
     else:
         log.claim(_identity(config, gate))
     result = log.result()
@@ -90,16 +93,16 @@ def run_cell(
 
 
 def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, listener: Listener) -> None:
-    use_threads(execution.threads)
     device = resolve_device(execution.device)
-    # Before anything is written: the data may be missing.
+    # All that can be refused is built before anything is written.
     splits = _splits(config.dataset, config.training.train_limit, execution.data_root or default_root(), device)
+    trainer = make_trainer(config, gate, DATASETS.get(config.dataset), splits, config.seed)
     log = open_cell(out, config)
     with sole_writer(log.folder):
         log.claim(_identity(config, gate))
         log.bind({"schema": SCHEMA, **describe_device(device, execution.threads)})
         if log.result() is None:
-            _Cell(config, gate, splits, log, execution, listener).run()
+            _Cell(config, trainer, log, execution, listener).run()
 
 
 @functools.lru_cache(maxsize=1)
@@ -127,7 +130,9 @@ def make_trainer(config: RunConfig, gate: Gate, data: DataSet, splits: tuple[Spl
     training, (train, test) = config.training, splits
     device = train.images.device
     if device.type == "cpu" and training.compile == "cuda-graphs":
-        raise UsageError("compile 'cuda-graphs' needs a CUDA device (allowed here: off, default)")
+        raise UsageError("compile 'cuda-graphs' needs --device cuda (allowed on the cpu: off, default)")
+    if device.type == "cuda":
+        use_exact_arithmetic()
     loader = ImageLoader(
         train,
         test,
@@ -147,20 +152,11 @@ class _Cell:
     """One cell on its way from a position to its result."""
 
     def __init__(
-        self,
-        config: RunConfig,
-        gate: Gate,
-        splits: tuple[Split, Split],
-        log: CellLog,
-        execution: Execution,
-        listener: Listener,
+        self, config: RunConfig, trainer: Trainer, log: CellLog, execution: Execution, listener: Listener
     ) -> None:
-        self.config, self.log, self.execution, self.listener = config, log, execution, listener
-        data = DATASETS.get(config.dataset)
-        if splits[0].images.device.type == "cuda":
-            use_exact_arithmetic()
-        self.trainer = make_trainer(config, gate, data, splits, config.seed)
-        self.cost = cost(self.trainer.model, data.image_shape)
+        self.config, self.trainer, self.log = config, trainer, log
+        self.execution, self.listener = execution, listener
+        self.cost = cost(trainer.model, DATASETS.get(config.dataset).image_shape)
         self.store = CheckpointStore(log.folder)
 
     def run(self) -> None:

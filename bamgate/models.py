@@ -11,7 +11,7 @@ from bamgate.attention import BAM, CBAM, SqueezeExcitation
 from bamgate.backbones import BACKBONES, AttentionFactory, Sites
 from bamgate.config import AttentionConfig
 from bamgate.gates import Gate
-from bamgate.seeding import stream_key
+from bamgate.seeding import drawing_from, stream_key
 
 
 def attention_factory(config: AttentionConfig, gate: Gate) -> AttentionFactory | None:
@@ -25,14 +25,10 @@ def attention_factory(config: AttentionConfig, gate: Gate) -> AttentionFactory |
         "gate_init": config.gate_init,
     }
     if config.name == "bam":
-        return partial(
-            BAM,
-            branches=config.branches,
-            combine=config.combine,
-            dilation=config.dilation,
-            layout=config.layout,
-            **shared,
-        )
+        shared |= {"branches": config.branches, "layout": config.layout}
+        shared |= {"combine": config.combine} if config.branches == "both" else {}
+        shared |= {"dilation": config.dilation} if config.branches != "channel" else {}
+        return partial(BAM, **shared)
     plain: dict[str, type[nn.Module]] = {"se": SqueezeExcitation, "cbam": CBAM}
     return partial(plain[config.name], **shared) if config.name in plain else None
 
@@ -49,8 +45,7 @@ def build_model(
     if factory is not None:
         factory = _seeded(factory, seed)
     sites = Sites(block=factory) if attention.placement == "block" else Sites(bottleneck=factory)
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(stream_key(seed, "init", 0))
+    with drawing_from(stream_key(seed, "init", 0)):
         return BACKBONES.get(name)(num_classes=num_classes, in_channels=in_channels, sites=sites)
 
 
@@ -60,8 +55,7 @@ def _seeded(factory: AttentionFactory, seed: int) -> AttentionFactory:
     def build(channels: int) -> nn.Module:
         nonlocal built
         built += 1
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(stream_key(seed, "init", built))
+        with drawing_from(stream_key(seed, "init", built)):
             return factory(channels)
 
     return build

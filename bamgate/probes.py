@@ -40,7 +40,8 @@ def probe_gates(
     autocast: AbstractContextManager[Any],
     batch_statistics: bool = False,
 ) -> list[Figures]:
-    """One dictionary of figures a site, in the network's order; weights, buffers and gradients are left as they were.
+    """One dictionary of figures a site, in the network's order; weights and buffers are left as they were,
+    gradients are cleared.
 
     Args:
         x, labels: B, C, H, W and B.
@@ -51,6 +52,7 @@ def probe_gates(
     figures: dict[str, Figures] = {}
     hooks = [scale.register_forward_hook(_recorder(figures, name, masks)) for name, scale in gate_sites(model).items()]
     hooks += [hook for name, module in _bams(model).items() for hook in _branch_hooks(figures, name, module)]
+    model.zero_grad(set_to_none=True)  # the last training step's are still there
     was_training, buffers = model.training, [buffer.clone() for buffer in model.buffers()]
     model.train(batch_statistics)
     try:

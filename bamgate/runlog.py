@@ -7,6 +7,7 @@ DIR/cells/<id>/config.json     the resolved configuration, its hashes and the ga
 DIR/runs.csv, epochs.csv, gates.csv    rebuilt from the cells at any time
 """
 
+import errno
 import gzip
 import io
 import json
@@ -16,8 +17,8 @@ from typing import Any
 
 from bamgate.config import SCHEMA, RunConfig
 from bamgate.environment import BINDING
-from bamgate.errors import DataError, UsageError
-from bamgate.storage import append_synced, disk_errors, sole_writer, write_atomic
+from bamgate.errors import DataError, TryAgainError, UsageError
+from bamgate.storage import append_synced, sole_writer, write_atomic
 from bamgate.tables import EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
@@ -95,25 +96,40 @@ class CellLog:
 
 
 def open_cell(out: Path, config: RunConfig) -> CellLog:
-    """The folder of `config` under `out`; UsageError where `out` belongs to another design."""
-    design = {"schema": SCHEMA, "design_sha256": config.design_sha256, "design": config.design()}
-    folder = out / "cells" / config.cell
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    """The folder of `config` under `out`; UsageError where `out` belongs to another design or cannot be made."""
+    _make_folder(out)
     with sole_writer(out, patience_s=PATIENCE_S):
-        _agree_on_design(out, design)
+        if not check_design(out, config):
+            design = {"schema": SCHEMA, "design_sha256": config.design_sha256, "design": config.design()}
+            write_json(out / "design.json", design)
+    folder = out / "cells" / config.cell
+    _make_folder(folder)
     return CellLog(folder, config.cell)
 
 
-def _agree_on_design(out: Path, design: dict[str, Any]) -> None:
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise TryAgainError(f"cannot create the folder {folder}: {error.strerror}") from error
+        raise UsageError(f"cannot create the folder {folder}: {error.strerror}; choose another --out") from error
+
+
+def check_design(out: Path, config: RunConfig) -> bool:
+    """Whether `out` holds runs of this design; False where it holds none, UsageError where it holds something else."""
     stored = read_json(out / "design.json")
     if stored is None:
-        write_json(out / "design.json", design)
-    elif stored["design_sha256"] != design["design_sha256"]:
-        raise UsageError(
-            f"{out} belongs to another configuration: {_first_difference(stored['design'], design['design'])}; "
-            "choose another --out"
-        )
+        foreign = next((name for name in ("runs.csv", *CELL_TABLES) if (out / name).exists()), None)
+        if foreign is not None:
+            raise UsageError(
+                f"{out} holds a {foreign} but no design.json, so it is no folder of runs; choose another --out"
+            )
+        return False
+    if stored["design_sha256"] != config.design_sha256:
+        difference = _first_difference(stored["design"], config.design())
+        raise UsageError(f"{out} belongs to another configuration: {difference}; choose another --out")
+    return True
 
 
 def _first_difference(before: Any, now: Any, name: str = "") -> str:
@@ -131,7 +147,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}") from None
+        raise DataError(f"{path} is damaged: {error}; put it right or move {path.parent} away") from None
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
         raise DataError(f"{path} has schema version {found}, this bamgate reads version {SCHEMA}")

@@ -4,7 +4,9 @@ Order and initial weights come from generators, augmentation from a hash of (key
 crop then depends on seed, epoch and index alone, not on batch, worker or interruption.
 """
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 
 import torch
 
@@ -20,6 +22,14 @@ def stream_key(seed: int, name: str, *counters: int) -> int:
 def generator(seed: int, name: str, *counters: int) -> torch.Generator:
     """A CPU generator for the stream `name` of `seed`."""
     return torch.Generator().manual_seed(stream_key(seed, name, *counters))
+
+
+@contextlib.contextmanager
+def drawing_from(key: int) -> Iterator[None]:
+    """Layers built inside draw their weights from `key`; torch's own CPU generator is as before afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(key)
+        yield
 
 
 def _signed(value: int) -> int:

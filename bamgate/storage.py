@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from filelock import FileLock, Timeout
 from bamgate.errors import TryAgainError
 
 _NUMBER = itertools.count()
+_TEMPORARY = re.compile(r".+\.\d+-\d+\.tmp")
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -69,7 +71,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
     """Hold `folder` for this process; TryAgainError where another holds it for longer than `patience_s`.
 
-    What a killed writer has left half-done is removed.
+    What a killed `write_atomic` has left half-done is removed.
     """
     lock = FileLock(folder / ".lock")
     with disk_errors(folder / ".lock"):
@@ -78,8 +80,10 @@ def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
         except Timeout:
             raise TryAgainError(f"another process is at work on {folder}; nothing was done here") from None
     try:
-        for stale in folder.glob("*.tmp"):
-            stale.unlink(missing_ok=True)
+        with disk_errors(folder):
+            for stale in folder.glob("*.tmp"):
+                if _TEMPORARY.fullmatch(stale.name) and stale.is_file():
+                    stale.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

@@ -14,6 +14,7 @@ from bamgate.errors import DataError
 SCHEMA = 1
 
 Columns = Mapping[str, type]
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 EPOCHS: Columns = {
     "schema": int,
@@ -86,6 +87,7 @@ RUNS: Columns = {
     "device": str,
     "device_name": str,
     "threads": int,
+    "torch": str,
     "precision": str,
     "compile": str,
     "executor": str,
@@ -119,7 +121,12 @@ def _format(value: Any) -> str:
         return repr(value)
     text = str(value)
     # A spreadsheet runs a text that starts like a formula.
-    return "'" + text if isinstance(value, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return "'" + text if isinstance(value, str) and text.lstrip("'").startswith(_FORMULA_STARTS) else text
+
+
+def _plain(text: str) -> str:
+    """What `_format` was given."""
+    return text[1:] if text.startswith("'") and text.lstrip("'").startswith(_FORMULA_STARTS) else text
 
 
 def parse_rows(columns: Columns, text: str, path: Path) -> list[dict[str, Any]]:
@@ -156,7 +163,7 @@ def _parse_row(columns: Columns, fields: Sequence[str], path: Path, line: int) -
     row: dict[str, Any] = {}
     for (name, kind), text in zip(columns.items(), fields, strict=True):
         try:
-            row[name] = None if text == "" else kind(text)
+            row[name] = None if text == "" else kind(_plain(text) if kind is str else text)
         except ValueError:
             raise DataError(f"{path}, line {line}, column {name!r}: {text!r} is no {kind.__name__}") from None
     if row["schema"] != SCHEMA:

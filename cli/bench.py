@@ -72,7 +72,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
         "contender",
         "images/s",
         "ratio",
-        numbers_from=3,
+        text=("task", "contender"),
     )
     for row in rows:
         ratio = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"

@@ -22,9 +22,10 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, allow_nan=False))
 
 
-def table(title: str, *columns: str, numbers_from: int = 1) -> Table:
-    """A plain table; the columns from `numbers_from` on are set right."""
+def table(title: str, *columns: str, text: tuple[str, ...] = ()) -> Table:
+    """A plain table. The columns named in `text` wrap where it is narrow; the first and the numbers never do."""
     result = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for i, column in enumerate(columns):
-        result.add_column(column, justify="right" if i >= numbers_from else "left", no_wrap=i < numbers_from)
+        wraps = column in text
+        result.add_column(column, justify="left" if i == 0 or wraps else "right", no_wrap=not wraps)
     return result

@@ -32,7 +32,7 @@ def list_(json: _Json = False) -> None:
     if json:
         print_json(rows)
         return
-    grid = table("Data sets", "name", "source", "classes", "size", "train", "test", numbers_from=2)
+    grid = table("Data sets", "name", "source", "classes", "size", "train", "test", text=("source",))
     for d in DATASETS:
         size = f"{d.size[0]}x{d.size[1]}x{d.channels}"
         grid.add_row(d.name, d.source, str(d.classes), size, f"{d.train:,}", f"{d.test:,}")

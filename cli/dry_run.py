@@ -1,7 +1,9 @@
 """`bamgate run --dry-run`: the resolved configuration, what it costs, and how long it would take here."""
 
+import datetime
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,34 +11,35 @@ import torch
 
 from bamgate.cli.console import out, print_json
 from bamgate.data import DATASETS, DataSet, Split
-from bamgate.devices import resolve_device, use_threads
+from bamgate.devices import cpu_threads, resolve_device
 from bamgate.experiment import Execution, make_trainer
 from bamgate.models import cost
 from bamgate.probes import gate_sites
-from bamgate.runlog import read_json
+from bamgate.runlog import check_design, read_json
 from bamgate.studies.plan import Plan
 
-MEASURE_S = 3.0
+MEASURE_S = 2.0
 
 
 def show(plan: Plan, execution: Execution, folder: Path, *, as_json: bool) -> None:
     """Print the plan; nothing is written and no data set is needed."""
-    facts = _facts(plan, execution, folder)
+    with cpu_threads(execution.threads):
+        facts = _facts(plan, execution, folder)
     if as_json:
         print_json(facts)
         return
-    console = out()
-    console.print(_as_toml(facts["config"]), markup=False)
+    print_plain = partial(out().print, markup=False)
+    print_plain(_as_toml(facts))
     for name, value in facts.items():
-        if name != "config":
-            console.print(f"{name.replace('_', ' '):<22} {_text(value)}", markup=False)
+        if name not in ("config", "gates", "seeds"):
+            print_plain(f"# {name.replace('_', ' '):<20} {_text(name, value)}")
 
 
 def _facts(plan: Plan, execution: Execution, folder: Path) -> dict[str, Any]:
     config, gate = plan.cells[0]
+    check_design(folder, config)
     data = DATASETS.get(config.dataset)
     device = resolve_device(execution.device)
-    use_threads(execution.threads)
     trainer = make_trainer(config, gate, data, _random_splits(data, config.training.batch_size, device), 0)
     counted = cost(trainer.model, data.image_shape)
     images = min(config.training.train_limit or data.train, data.train)
@@ -74,7 +77,8 @@ def _measure(trainer: Any, data: DataSet) -> tuple[float, float]:
     """(seconds a step, seconds a pass over the test set), measured on this machine."""
     batch = next(iter(trainer.loader.training_batches(0)))
     trainer.model.train()
-    trainer.step(*batch, 0)
+    for _ in range(3):
+        trainer.step(*batch, 0)[0].item()
     start, steps = time.perf_counter(), 0
     while steps < 2 or (time.perf_counter() - start < MEASURE_S and steps < 50):
         loss, _ = trainer.step(*batch, 0)
@@ -86,17 +90,21 @@ def _measure(trainer: Any, data: DataSet) -> tuple[float, float]:
     return step_s, (time.perf_counter() - start) / evaluation.total * data.test
 
 
-def _as_toml(config: dict[str, Any]) -> str:
-    """The configuration as a file that --config takes."""
+def _as_toml(facts: dict[str, Any]) -> str:
+    """The plan as a file that --config takes; what it would cost stands below in comments."""
+    config = facts["config"]
+    config["attention"]["gate"] = facts["gates"]
     top = {name: value for name, value in config.items() if not isinstance(value, dict) and name != "seed"}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in top.items()]
+    lines = [f"{name} = {json.dumps(value)}" for name, value in (top | {"seeds": facts["seeds"]}).items()]
     for section in ("attention", "training"):
         lines += ["", f"[{section}]"]
         lines += [f"{name} = {json.dumps(value)}" for name, value in config[section].items() if value is not None]
     return "\n".join([*lines, ""])
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if name.startswith("seconds"):
+        return f"{value:,.0f}, about {datetime.timedelta(seconds=round(value))}"
     return f"{value:,}" if isinstance(value, int) else f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,5 +1,6 @@
 """`bamgate gates`: list, show, check and plot gates, the user's own among them."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,11 +31,11 @@ def list_(json: _Json = False) -> None:
         print_json([_facts(gate, report) for gate, report in rows])
         return
     grid = table(
-        "Gates, with s = 1 + g(z)", "name", "what it is", "s from", "to", "s(0)", "s'(0)", "effect", numbers_from=2
+        "Gates, with s = 1 + g(z)", "name", "s from", "to", "s(0)", "s'(0)", "what it is", text=("what it is",)
     )
     for gate, report in rows:
         numbers = [f"{x:.3g}" for x in (*_range(gate, report), report.centre, report.slope)]
-        grid.add_row(gate.name, gate.summary, *numbers, report.effect)
+        grid.add_row(gate.name, *numbers, gate.summary)
     out().print(grid)
     err().print("Next: bamgate gates plot sigmoid tanh", markup=False)
 
@@ -52,7 +53,7 @@ def show(gate: _Gate, json: _Json = False) -> None:
         return
     for name, value in facts.items():
         out().print(f"{name.replace('_', ' '):<18} {_text(value)}", markup=False)
-    err().print(f"Next: bamgate gates check {gate}", markup=False)
+    err().print(f"Next: bamgate gates check {shlex.quote(gate)}", markup=False)
 
 
 @app.command()
@@ -65,6 +66,7 @@ def check(gate: _Gate, json: _Json = False) -> None:
     report = examine(part, try_compile=True)
     trials = {
         "values and gradients finite": report.finite,
+        "a gradient where the value changes": report.learns,
         "bf16": report.bf16,
         "autocast": report.autocast,
         "torch.compile": bool(report.compiles),
@@ -76,7 +78,7 @@ def check(gate: _Gate, json: _Json = False) -> None:
         for name, passed in trials.items():
             out().print(f"{'ok  ' if passed else 'FAIL'} {name}", markup=False)
         out().print(f"     {'monotone' if report.monotone else 'not monotone'}; {report.effect}", markup=False)
-        err().print(f"Next: bamgate run --gate {gate}", markup=False)
+        err().print(f"Next: bamgate run --gate {shlex.quote(gate)}", markup=False)
     if not report.passed:
         raise typer.Exit(3)
 
@@ -111,7 +113,7 @@ def _curve(gate: "Gate", span: float) -> Any:
     from bamgate.gates.gate import values_and_slopes
 
     z = torch.linspace(-span, span, 1201, dtype=torch.float64)
-    g, slope = values_and_slopes(gate.build().double(), z)
+    g, slope = values_and_slopes(gate.sample().double(), z)
     return pd.DataFrame({"gate": gate.name, "z": z.numpy(), "scale": (1 + g).numpy(), "slope": slope.numpy()})
 
 
@@ -146,7 +148,7 @@ def _facts(gate: "Gate", report: "GateReport") -> dict[str, Any]:
         "slope_at_0": round(report.slope, 6),
         "steepest_slope": round(report.max_slope, 6),
         "monotone": report.monotone,
-        "effect": report.effect,
+        "effect": report.effect + (" (as it starts)" if report.parameters else ""),
         "form": None if form is None else {"c": form.c, "A": form.depth, "k": form.k},
         "parameters": report.parameters,
         "fingerprint": report.fingerprint,

@@ -34,7 +34,7 @@ class LineProgress(Listener):
         if note:
             self.say(f"{self.name}: {note}")
         elif position.epoch or position.step:
-            self.say(f"{self.name}: going on from epoch {position.epoch}, step {position.step}")
+            self.say(f"{self.name}: going on in epoch {position.epoch + 1} after step {position.step}")
 
     def epoch_ended(self, row: dict[str, Any]) -> None:
         self.say(

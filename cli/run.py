@@ -1,17 +1,20 @@
 """`bamgate run`: train every gate with every seed, and show what came out."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bamgate.cli.settings import as_options, with_settings
+from bamgate.cli.signals import StopRequest
 from bamgate.errors import UsageError
 from bamgate.studies.settings import Settings, read_file
 
 if TYPE_CHECKING:
     from bamgate.cli.progress import LineProgress
+    from bamgate.cli.signals import StopRequest
     from bamgate.experiment import Execution
     from bamgate.studies.plan import Plan
 
@@ -58,35 +61,43 @@ def command(
 ) -> None:
     """See HELP."""
     settings = {**(read_file(config) if config else {}), **settings}
+    given = {"out": out, "data_dir": data_dir, "device": device, "threads": threads}
+    if dry_run:
+        from bamgate.cli.dry_run import show
+
+        show(*_prepare(settings, given), as_json=json)
+        return
+    with StopRequest() as stop:
+        plan, execution, folder = _prepare(settings, given)
+        results = _train(plan, execution, folder, stop, quiet=quiet)
+    _conclude(folder, results, next_command(results, settings, given), as_json=json)
+
+
+def _prepare(settings: Settings, given: dict[str, Any]) -> tuple["Plan", "Execution", Path]:
+    """Plan, execution and folder; UsageError where something is wrong, before anything has been begun."""
+    from bamgate.devices import resolve_device
     from bamgate.experiment import Execution
     from bamgate.studies.plan import make_plan
 
     plan = make_plan(settings)
-    execution = Execution(device=device, threads=threads, data_root=data_dir)
-    folder = out or plan.folder()
+    resolve_device(given["device"])
+    folder = given["out"] or plan.folder()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {str(folder)!r} is a file; name a folder")
-    if dry_run:
-        from bamgate.cli.dry_run import show
-
-        show(plan, execution, folder, as_json=json)
-        return
-    results = _train(plan, execution, folder, quiet=quiet)
-    _conclude(folder, results, settings, as_json=json)
+    execution = Execution(device=given["device"], threads=given["threads"], data_root=given["data_dir"])
+    return plan, execution, folder
 
 
-def _train(plan: "Plan", execution: "Execution", folder: Path, *, quiet: bool) -> list[dict[str, Any]]:
-    from dataclasses import replace
-
+def _train(
+    plan: "Plan", execution: "Execution", folder: Path, stop: StopRequest, *, quiet: bool
+) -> list[dict[str, Any]]:
     from bamgate.cli.console import err
-    from bamgate.cli.signals import StopRequest
     from bamgate.experiment import StoppedError, run_cell
 
     results = []
-    stop = StopRequest()
     execution = replace(execution, should_stop=stop)
     try:
-        with stop, _progress(len(plan.cells), quiet) as listener:
+        with _progress(len(plan.cells), quiet) as listener:
             for config, gate in plan.cells:
                 listener.next_cell(config)
                 result = run_cell(config, folder, gate=gate, execution=execution, listener=listener)
@@ -105,7 +116,7 @@ def _progress(cells: int, quiet: bool) -> "LineProgress":
     return BarProgress(cells) if sys.stderr.isatty() else LineProgress(cells)
 
 
-def _conclude(folder: Path, results: list[dict[str, Any]], settings: Settings, *, as_json: bool) -> None:
+def _conclude(folder: Path, results: list[dict[str, Any]], following: str, *, as_json: bool) -> None:
     from bamgate.cli.console import print_json
     from bamgate.cli.summary import show_summary
     from bamgate.collect import collect
@@ -114,21 +125,31 @@ def _conclude(folder: Path, results: list[dict[str, Any]], settings: Settings, *
     if as_json:
         print_json({"out": str(folder), "cells": results})
     else:
-        show_summary(folder, _next_command(results, settings, folder))
+        show_summary(folder, following)
     if any(result["status"] == "diverged" for result in results):
         raise typer.Exit(3)
 
 
-def _next_command(results: list[dict[str, Any]], settings: Settings, folder: Path) -> str:
-    """What a user would type next: a second gate, or more seeds of the same."""
+def next_command(results: list[dict[str, Any]], settings: Settings, given: dict[str, Any]) -> str:
+    """What a user would type next: the same with a second gate, or with more seeds.
+
+    Args:
+        results: rows with gate and seed of the cells that have just ended.
+        settings: as the user gave them.
+        given: out, data_dir, device and threads, as the user gave them.
+    """
     gates = list(dict.fromkeys(result["gate"] for result in results))
     seeds = [result["seed"] for result in results]
-    given = dict(settings)
-    if len(gates) == 1:
+    following = dict(settings)
+    if settings.get("attention") == "none":
+        # With attention it is another design, which wants another folder.
+        following |= {"attention": "bam", "gate": "sigmoid,tanh"}
+        given = {**given, "out": None}
+    elif len(gates) == 1:
         other = "sigmoid" if gates[0] != "sigmoid" else "tanh"
-        given |= {"gate": f"{settings.get('gate', gates[0])},{other}", "seeds": f"0-{max(2, *seeds)}"}
-        if gates[0] == "none":
-            given |= {"gate": "sigmoid,tanh", "attention": "bam"}
+        following |= {"gate": f"{settings.get('gate', gates[0])},{other}", "seeds": f"0-{max(2, *seeds)}"}
     else:
-        given |= {"seeds": f"0-{max(4, 2 * max(seeds) + 1)}"}
-    return f"bamgate run {as_options(given)} --out {folder}"
+        following |= {"seeds": f"0-{max(4, 2 * max(seeds) + 1)}"}
+    standing = {"device": "cpu", "threads": 1}
+    changed = {k: str(v) for k, v in given.items() if v is not None and v != standing.get(k)}
+    return f"bamgate run {as_options({**following, **changed})}"

@@ -6,6 +6,8 @@ from pathlib import Path
 from bamgate.cli.console import err, out, table
 from bamgate.reports import summary
 
+FEW_PAIRS = 6  # below, not even the sign test can reach p < 0.05
+
 
 def show_summary(folder: Path, next_command: str) -> None:
     """Accuracy by gate and seed, what each gate did at each site, and the next command."""
@@ -21,7 +23,8 @@ def show_summary(folder: Path, next_command: str) -> None:
 def _show_accuracy(folder: Path) -> None:
     accuracy = summary.accuracy_table(folder)
     seeds = [name for name in accuracy.columns if name not in ("n", "mean", "sd")]
-    grid = table("Test accuracy, %", "gate", *(f"seed {seed}" for seed in seeds), "n", "mean", "SD")
+    title = f"Test accuracy, %, of all finished cells in {folder}"
+    grid = table(title, "gate", *(f"seed {seed}" for seed in seeds), "n", "mean", "SD")
     for gate, row in accuracy.iterrows():
         marks = [_number(row[seed], 2) for seed in seeds]
         grid.add_row(str(gate), *marks, str(int(row["n"])), _number(row["mean"], 2), _number(row["sd"], 2))
@@ -29,21 +32,31 @@ def _show_accuracy(folder: Path) -> None:
     console.print(grid)
     for _, cell in summary.diverged(folder).iterrows():
         console.print(f"diverged: {cell['gate']} seed {cell['seed']} (counted as it ended)", markup=False)
-    for gate in accuracy.index:
-        if gate != "sigmoid" and "sigmoid" in accuracy.index:
-            _show_difference(folder, str(gate))
+    _show_differences(folder, [str(gate) for gate in accuracy.index])
     console.print()
 
 
-def _show_difference(folder: Path, gate: str) -> None:
-    difference = summary.paired_difference(folder, gate, "sigmoid")
-    if len(difference):
-        plural = "seeds" if len(difference) > 1 else "seed"
+def _show_differences(folder: Path, gates: list[str]) -> None:
+    """Each gate against sigmoid, or against the first where sigmoid is not among them."""
+    ways = summary.executions(folder)
+    if len(gates) > 1 and len(ways) > 1:
+        kinds = "; ".join(f"{name} {', '.join(map(str, ways[name].unique()))}" for name in ways.columns)
+        out().print(f"not compared: the cells were executed in different ways ({kinds})", markup=False)
+        return
+    reference = "sigmoid" if "sigmoid" in gates else gates[0]
+    pairs = 0
+    for gate in gates:
+        difference = summary.paired_difference(folder, gate, reference)
+        if gate == reference or not len(difference):
+            continue
+        pairs = max(pairs, len(difference))
         out().print(
-            f"{gate} minus sigmoid, same seeds: {difference.mean():+.2f} points on average "
-            f"({difference.min():+.2f} to {difference.max():+.2f}, n = {len(difference)} {plural})",
+            f"{gate} minus {reference} on the same seeds: {difference.mean():+.2f} points on average, "
+            f"smallest {difference.min():+.2f}, largest {difference.max():+.2f}, n = {len(difference)}",
             markup=False,
         )
+    if 0 < pairs < FEW_PAIRS:
+        out().print(f"fewer than {FEW_PAIRS} pairs: what the seeds do alone may be as large", markup=False)
 
 
 def _show_sites(folder: Path) -> None:
@@ -54,7 +67,6 @@ def _show_sites(folder: Path) -> None:
         "Scale s after the last epoch: quantiles, and the share below 1",
         *columns,
         *(["on digit", "off digit"] if with_objects else []),
-        numbers_from=2,
     )
     for (gate, site), row in sites.iterrows():
         numbers = [_number(row[name], 3) for name in ("q05", "q50", "q95")]
@@ -65,4 +77,6 @@ def _show_sites(folder: Path) -> None:
 
 
 def _number(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}" if abs(value) < 1e5 else f"{value:.3g}"

@@ -20,6 +20,15 @@ def diverged(folder: Path) -> pd.DataFrame:
     return runs.loc[runs["status"] == "diverged", ["gate", "seed"]]
 
 
+EXECUTION = ["torch", "device", "device_name", "threads", "compile", "executor"]
+
+
+def executions(folder: Path) -> pd.DataFrame:
+    """The ways in which the cells were executed, one a row, the columns that differ. One row or none: comparable."""
+    ways = runs_frame(folder)[EXECUTION].drop_duplicates()
+    return ways.loc[:, ways.nunique() > 1] if len(ways) > 1 else ways.iloc[:1]
+
+
 def paired_difference(folder: Path, gate: str, reference: str) -> pd.Series:
     """Accuracy of `gate` minus that of `reference` in points, by seed, for the seeds that both have."""
     table = runs_frame(folder).pivot(index="seed", columns="gate", values="accuracy")
@@ -31,4 +40,5 @@ def site_table(folder: Path) -> pd.DataFrame:
     last = last_gates_frame(folder)
     last = last.assign(attenuated=100 * last["attenuated"] / last["values"])
     columns = ["q05", "q50", "q95", "attenuated", "on_object", "off_object"]
-    return last.groupby(["gate", "site"], sort=False)[columns].mean()
+    # skipna=False: a cell that diverged must not drop out unseen.
+    return last.groupby(["gate", "site"], sort=False)[columns].agg(lambda values: values.mean(skipna=False))

@@ -40,14 +40,24 @@ def make_plan(settings: Settings) -> Plan:
     data = DATASETS.get(settings.get("dataset", FIELDS["dataset"].default))
     model = settings.get("model", data.model)
     BACKBONES.get(model)
+    if settings.get("train_limit", 0) > data.train:
+        raise UsageError(
+            f"train_limit {settings['train_limit']} is more than the {data.train} training images of {data.name}"
+        )
     gates = _gates(settings)
+    training = _training(settings, data.recipe)
+    images = training.train_limit or data.train
+    if training.batch_size > images:
+        raise UsageError(
+            f"batch_size {training.batch_size} is more than the {images} training images; choose a smaller one"
+        )
     attention = {"name": settings["attention"]} if "attention" in settings else {}
     attention |= {name: settings[name] for name in _names("attention", settings) if name != "attention"}
     base = RunConfig(
         dataset=data.name,
         model=model,
         attention=AttentionConfig(**{**attention, "gate": gates[0].name}),
-        training=_training(settings, data.recipe),
+        training=training,
     )
     return Plan(base=base, gates=gates, seeds=parse_seeds(settings.get("seeds", FIELDS["seeds"].default)))
 
@@ -55,9 +65,13 @@ def make_plan(settings: Settings) -> Plan:
 def _gates(settings: Settings) -> list[Gate]:
     default = "none" if settings.get("attention") == "none" else FIELDS["gate"].default
     gates = [load_gate(spec) for spec in split_gates(settings.get("gate", default))]
-    names = [gate.name for gate in gates]
-    if len(set(names)) < len(names):
-        raise UsageError(f"gate {settings['gate']!r} names a gate twice")
+    seen: dict[str, Gate] = {}
+    for gate in gates:
+        other = seen.setdefault(gate.name, gate)
+        if other is not gate and other.source_sha256 != gate.source_sha256:
+            raise UsageError(f"two different gates are called {gate.name!r}; rename one of the files")
+        if other is not gate or gates.count(gate) > 1:
+            raise UsageError(f"gate {settings['gate']!r} names a gate twice")
     return gates
 
 

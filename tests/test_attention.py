@@ -1,5 +1,4 @@
 from collections.abc import Callable, Iterator
-from itertools import product
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from torch.nn import functional as F
 
 from bamgate.attention import BAM, CBAM, AttentionModule, SqueezeExcitation
 from bamgate.config import AttentionConfig
+from bamgate.errors import UsageError
 from bamgate.gates import GATES
 from bamgate.models import build_model
 from bamgate.probes import gate_sites
@@ -25,6 +25,8 @@ FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
 BRANCHES = ("both", "channel", "spatial", "full")
 COMBINES = ("sum", "product", "max")
 LAYOUTS = ("paper", "counted", "released")
+# (branches, combine): several ways of combining only where there are two branches.
+WAYS = [("both", combine) for combine in COMBINES] + [(branches, "sum") for branches in BRANCHES[1:]]
 MODULES: dict[str, Callable[..., AttentionModule]] = {"bam": BAM, "se": SqueezeExcitation, "cbam": CBAM}
 
 
@@ -114,20 +116,12 @@ def cbam_by_hand(module: Any, x: Tensor, g: Callable[[Tensor], Tensor], plus: in
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("combine", COMBINES)
-@pytest.mark.parametrize("branches", BRANCHES)
+@pytest.mark.parametrize(("branches", "combine"), WAYS)
 def test_bam_is_the_papers_formula(branches: str, combine: str, layout: str, training: bool) -> None:
-    module: Any = shaken(
-        BAM(
-            8,
-            gate=GATES.get("tanh").build,
-            reduction=4,
-            dilation=2,
-            branches=branches,
-            combine=combine,
-            layout=layout,
-        ).train(training)
-    )
+    options = {"branches": branches, "combine": combine, "layout": layout}
+    if branches != "channel":
+        options["dilation"] = 2
+    module: Any = shaken(BAM(8, gate=GATES.get("tanh").build, reduction=4, **options).train(training))
     x = image(3, 8, 6, 9)
     z = bam_logits(module, x, branches, combine, layout, dilation=2)
     torch.testing.assert_close(module.logits(x).expand_as(z), z)
@@ -366,7 +360,8 @@ def test_the_spatial_branch_sees_as_far_as_its_dilation_and_no_farther() -> None
 
 
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-@pytest.mark.parametrize(("branches", "combine", "layout"), [*product(BRANCHES, COMBINES, LAYOUTS)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("branches", "combine"), WAYS)
 def test_gate_init_zero_starts_every_logit_of_bam_at_zero_and_can_learn(
     branches: str, combine: str, layout: str, training: bool
 ) -> None:
@@ -413,8 +408,7 @@ def test_released_layout_starts_its_convolutions_he_normal_by_fan_out() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("combine", COMBINES)
-@pytest.mark.parametrize("branches", BRANCHES)
+@pytest.mark.parametrize(("branches", "combine"), WAYS)
 def test_gradients_reach_the_input_and_all_parameters_of_bam(branches: str, combine: str, layout: str) -> None:
     module = shaken(
         BAM(8, gate=GATES.get("learned-depth").build, reduction=2, branches=branches, combine=combine, layout=layout)
@@ -478,3 +472,32 @@ def test_torch_compile_equals_eager() -> None:
     torch.testing.assert_close(y, expected, atol=1e-5, rtol=1e-5)
     expected.square().sum().backward()
     torch.testing.assert_close(compiled_gradient, x.grad, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"branches": "chanel"},
+            "unknown branches 'chanel'; did you mean 'channel'? (allowed: both, channel, spatial, full)",
+        ),
+        (
+            {"layout": "realeased"},
+            "unknown layout 'realeased'; did you mean 'released'? (allowed: paper, counted, released)",
+        ),
+        ({"gate_init": "zeros"}, "unknown gate_init 'zeros'; did you mean 'zero'? (allowed: default, zero)"),
+        ({"combine": "add"}, "unknown combine 'add' (allowed: sum, product, max)"),
+        (
+            {"branches": "spatial", "combine": "max"},
+            "combine='max' would have no effect: branches='spatial' leaves nothing to combine",
+        ),
+        (
+            {"branches": "channel", "dilation": 2},
+            "dilation=2 would have no effect: the channel branch has no convolution",
+        ),
+    ],
+)
+def test_an_option_that_is_unknown_or_idle_is_refused_in_python_too(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        BAM(8, gate=nn.Tanh, **options)
+    assert str(caught.value) == message

@@ -102,7 +102,9 @@ def test_a_diverged_position_is_loaded(tmp_path: Path) -> None:
 def test_the_file_holds_tensors_and_plain_types_only(tmp_path: Path) -> None:
     save(tmp_path, 2)
     content = torch.load(tmp_path / CURRENT, weights_only=True)
-    assert content.pop("position") == '{"epoch": 2, "step": 3, "loss_sum": 0.2, "correct": 11, "diverged": false}'
+    assert content.pop("position") == (
+        '{"epoch": 2, "step": 3, "loss_sum": 0.2, "correct": 11, "seconds": 0.0, "diverged": false}'
+    )
     assert {name: tensor.tolist() for name, tensor in content.items()} == {
         "model/weight": [[2.0] * 4] * 3,
         "model/num_batches_tracked": 7,
@@ -116,15 +118,16 @@ def test_the_same_content_is_the_same_bytes(tmp_path: Path) -> None:
     for folder in folders:
         folder.mkdir()
     first, loaded, views, later = folders
-    save(first, 3)
+    done = Position(epoch=3)  # between two epochs, where no time is running
+    CheckpointStore(first).save(tensors(3.0), done)
     found = CheckpointStore(first).load()
     assert found is not None
     CheckpointStore(loaded).save(found[0], found[1])
     large = torch.full((10, 4), 3.0)
     momentum = (torch.arange(8, dtype=torch.float32) * 1.5)[::2]
     parts = {"model/" + "weight": large[2:5], "model/num_batches_tracked": torch.tensor([1, 7])[1]}
-    CheckpointStore(views).save({**parts, "momentum/weight": momentum.contiguous()}, position(3))
-    CheckpointStore(later).save(tensors(3.0), Position(epoch=3, step=3, loss_sum=0.1 * 3, correct=11, seconds=99.0))
+    CheckpointStore(views).save({**parts, "momentum/weight": momentum.contiguous()}, done)
+    CheckpointStore(later).save(tensors(3.0), Position(epoch=3, seconds=99.0))
     contents = [(folder / CURRENT).read_bytes() for folder in folders]
     assert [content == contents[0] for content in contents] == [True] * 4
     assert (first / "checkpoint.sha256").read_text() == hashlib.sha256(contents[0]).hexdigest() + "\n"
@@ -197,7 +200,7 @@ def test_with_both_damaged_the_run_starts_anew_and_says_so(tmp_path: Path) -> No
     loaded, where, warning = found
     assert (loaded, where) == ({}, Position())
     assert warning == f"{damaged(tmp_path / PREVIOUS)}; starting from the beginning"
-    assert names(tmp_path) == ["checkpoint.sha256"]
+    assert names(tmp_path) == [f"{PREVIOUS}.damaged", f"{CURRENT}.damaged", "checkpoint.sha256"]
     save(tmp_path, 1)
     assert epoch_of(CheckpointStore(tmp_path).load()) == 1
 

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import SMALL, bamgate
 
 from bamgate.cli.app import main
+from bamgate.cli.run import next_command
 from bamgate.tables import RUNS, read_rows
 
 
@@ -59,6 +61,11 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             "bamgate: gate='tanh' would have no effect: attention 'none' has no",
         ),
         (["--config", "nowhere.toml"], "bamgate: there is no configuration file 'nowhere.toml'"),
+        (["--attention", "none", "--attention-weight-decay", "0.1"], "attention_weight_decay would have no effect: "),
+        (["--gate", "./mine.py"], "gate './mine.py': name the function or class in it, as in ./mine.py:NAME"),
+        (["--batch-size", "100000", "--dry-run"], "batch_size 100000 is more than the 3891 training images"),
+        (["--train-limit", "4000"], "train_limit 4000 is more than the 3891 training images of cluttered-digits"),
+        (["--device", "cpu:1"], "bamgate: device 'cpu:1' is not supported (allowed: cpu, cuda, cuda:N)"),
         (["--device", "cuda:9"], "bamgate: device 'cuda:9': this machine has "),
         (
             ["--batch-size", "5000"],
@@ -148,17 +155,55 @@ def test_later_seeds_join_the_same_folder(study: tuple[Path, subprocess.Complete
 
 
 def test_a_dry_run_writes_nothing_and_its_output_is_a_configuration_file(tmp_path: Path) -> None:
-    shown = bamgate("run", "--gate", "tanh", "--lr", "0.3", "--dry-run", "--out", str(tmp_path / "out"))
+    words = ["run", "--gate", "tanh,expr:clip(z,-1,1)", "--seeds", "0-2", "--lr", "0.3", "--dry-run"]
+    shown = bamgate(*words, "--out", str(tmp_path / "out"))
     assert shown.returncode == 0, shown.stderr
     assert not (tmp_path / "out").exists()
-    facts = json.loads(bamgate("run", "--gate", "tanh", "--lr", "0.3", "--dry-run", "--json").stdout)
+    facts = json.loads(bamgate(*words, "--json").stdout)
     path = tmp_path / "again.toml"
-    path.write_text(shown.stdout[: shown.stdout.index("\ngates ")])
+    path.write_text(shown.stdout)
     again = json.loads(bamgate("run", "--config", str(path), "--dry-run", "--json").stdout)
-    assert again["config"] == facts["config"]
+    assert (again["config"], again["gates"], again["seeds"]) == (facts["config"], facts["gates"], [0, 1, 2])
+    assert facts["cells_missing"] == 6
     assert facts["parameters"] == 78273
     assert facts["steps_a_cell"] == 3891 // 64 * 4
     assert facts["seconds_a_cell"] > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "gates", "given", "expected"),
+    [
+        ({"gate": "tanh"}, ["tanh"], {}, "bamgate run --gate tanh,sigmoid --seeds 0-2"),
+        ({}, ["sigmoid"], {"threads": 2}, "bamgate run --gate sigmoid,tanh --seeds 0-2 --threads 2"),
+        (
+            {"gate": "a,b"},
+            ["a", "b"],
+            {"out": Path("x y"), "device": "cuda", "data_dir": Path("d")},
+            "bamgate run --gate a,b --seeds 0-4 --out 'x y' --data-dir d --device cuda",
+        ),
+        (
+            {"attention": "none", "lr": 0.3},
+            ["none"],
+            {"out": Path("plain")},
+            "bamgate run --attention bam --lr 0.3 --gate sigmoid,tanh",
+        ),
+    ],
+)
+def test_the_next_command_is_one_that_works(
+    settings: dict[str, Any], gates: list[str], given: dict[str, Any], expected: str
+) -> None:
+    standing = {"out": None, "data_dir": None, "device": "cpu", "threads": 1}
+    results = [{"gate": gate, "seed": 0} for gate in gates]
+    assert next_command(results, settings, standing | given) == expected
+
+
+def test_cells_that_were_executed_differently_are_not_compared(tmp_path: Path) -> None:
+    for gate, threads in (("sigmoid", "1"), ("tanh", "2")):
+        words = ["run", "--gate", gate, *SMALL, "--out", str(tmp_path), "--quiet", "--threads", threads]
+        finished = bamgate(*words)
+        assert finished.returncode == 0, finished.stderr
+    assert "not compared: the cells were executed in different ways (threads 1, 2)" in finished.stdout
+    assert "minus" not in finished.stdout
 
 
 def test_a_gate_from_a_file_is_trained_and_named(tmp_path: Path) -> None:
@@ -172,6 +217,27 @@ def test_a_gate_from_a_file_is_trained_and_named(tmp_path: Path) -> None:
     edited = bamgate("run", "--gate", f"{path}:steep", *SMALL, "--out", str(tmp_path / "out"), "--quiet")
     assert edited.returncode == 2
     assert "gate 'mine.py:steep' is not the function it was" in edited.stderr
+
+
+def test_a_gate_without_a_gradient_fails_its_check(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("def stuck(z):\n    return z.detach().tanh()\n")
+    finished = bamgate("gates", "check", f"{path}:stuck")
+    assert finished.returncode == 3
+    assert "FAIL a gradient where the value changes" in finished.stdout
+
+
+def test_two_files_of_one_name_are_told_apart(tmp_path: Path, refused: Callable[..., str]) -> None:
+    for folder, body in (("a", "z.tanh()"), ("b", "z.sigmoid()")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "g.py").write_text(f"def g(z):\n    return {body}\n")
+    line = refused("run", "--gate", f"{tmp_path}/a/g.py:g,{tmp_path}/b/g.py:g")
+    assert line == "bamgate: two different gates are called 'g.py:g'; rename one of the files"
+
+
+def test_a_dry_run_refuses_the_folder_that_the_run_would_refuse(tmp_path: Path, refused: Callable[..., str]) -> None:
+    (tmp_path / "runs.csv").write_text("mine")
+    assert "is no folder of runs" in refused("run", "--dry-run", "--out", str(tmp_path))
 
 
 def test_a_diverged_cell_is_exit_code_3(tmp_path: Path) -> None:

@@ -354,7 +354,7 @@ def test_an_attention_option_with_an_effect_is_taken(fields: dict[str, Any]) -> 
         ({"schedule": "one-cycle"}, "schedule 'one-cycle' needs warmup_epochs above 0: its rising part"),
         ({"epochs": 4, "warmup_epochs": 4}, "warmup_epochs must be below epochs (4), got 4"),
         ({"epochs": 4, "warmup_epochs": 4.5}, "warmup_epochs must be below epochs (4), got 4.5"),
-        ({"nesterov": True, "momentum": 0.0}, "nesterov needs momentum above 0"),
+        ({"nesterov": True, "momentum": 0.0}, "nesterov needs momentum above 0 (or leave it out: --no-nesterov)"),
     ],
 )
 def test_a_training_option_without_effect_is_refused(fields: dict[str, Any], expected: str) -> None:

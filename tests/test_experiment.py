@@ -191,6 +191,51 @@ def test_a_diverged_run_is_an_outcome(tmp_path: Path) -> None:
     assert collect(tmp_path)[0]["status"] == "diverged"
 
 
+def test_when_a_run_diverges_does_not_depend_on_when_it_was_stopped(tmp_path: Path) -> None:
+    config = replace(CONFIG, training=replace(RECIPE, lr=1e6, schedule="constant"))
+    whole = run_cell(config, tmp_path / "whole")
+    assert whole["status"] == "diverged"
+    while not (tmp_path / "cut" / "cells" / config.cell / "result.json").exists():
+        with contextlib.suppress(StoppedError):
+            run_cell(config, tmp_path / "cut", execution=Execution(should_stop=_StopAt(2)))
+    assert without_times(tmp_path / "whole") == without_times(tmp_path / "cut")
+
+
+def test_speed_counts_the_time_before_a_stop(tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        run_cell(CONFIG, tmp_path, execution=Execution(should_stop=_StopAt(4)))
+    content = torch.load(tmp_path / "cells" / CONFIG.cell / "checkpoint.pt", weights_only=True)
+    assert json.loads(content["position"])["seconds"] > 0
+
+
+@pytest.mark.parametrize("change", [{"batch_size": 4096}, {"compile": "cuda-graphs"}], ids=str)
+def test_a_run_that_is_refused_leaves_nothing_behind(tmp_path: Path, change: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        run_cell(replace(CONFIG, training=replace(RECIPE, **change)), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_threads_and_randomness_of_the_caller_are_left_alone(tmp_path: Path) -> None:
+    before = torch.get_rng_state()
+    run_cell(CONFIG, tmp_path, execution=Execution(threads=2))
+    assert torch.get_num_threads() == 1
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_users_own_files_in_the_folder_stay(tmp_path: Path) -> None:
+    (tmp_path / "notes.tmp").write_text("mine")
+    (tmp_path / "folder.tmp").mkdir()
+    (tmp_path / "runs.csv.1-2.tmp").write_text("left by a killed writer")
+    run_cell(CONFIG, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("*.tmp")) == ["folder.tmp", "notes.tmp"]
+
+
+def test_a_gate_of_another_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        run_cell(CONFIG, tmp_path, gate=GATES.get("sigmoid"))
+    assert str(caught.value) == "the gate is 'sigmoid', the configuration says 'tanh'"
+
+
 def test_another_gate_under_the_same_name_is_refused(tmp_path: Path) -> None:
     config = replace(CONFIG, attention=AttentionConfig(gate="mine"))
     tanh = GATES.get("tanh")
@@ -219,11 +264,8 @@ def test_a_cell_that_another_process_holds_is_left_alone(tmp_path: Path) -> None
 def test_going_on_with_other_threads_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         run_cell(CONFIG, tmp_path, execution=Execution(should_stop=_StopAt(3)))
-    try:
-        with pytest.raises(UsageError, match="was begun with threads 1, this is threads 2"):
-            run_cell(CONFIG, tmp_path, execution=Execution(threads=2))
-    finally:
-        torch.set_num_threads(1)
+    with pytest.raises(UsageError, match="was begun with threads 1, this is threads 2"):
+        run_cell(CONFIG, tmp_path, execution=Execution(threads=2))
 
 
 @pytest.mark.parametrize("device", ["tpu9", "cuda:99", "meta"])

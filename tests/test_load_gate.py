@@ -371,7 +371,7 @@ def test_gates_list_warns_of_a_broken_plug_in_and_shows_the_others(site: Path) -
     first_words = [line.split()[0] for line in out.splitlines() if line.strip()]
     assert [word for word in first_words if word in (*GATES.names(), "third", "bad")] == [*GATES.names(), "third"]
     third = next(line for line in out.splitlines() if line.startswith("third"))
-    assert third.split()[-7:] == ["0.667", "1.33", "1", "0.333", "attenuates", "and", "amplifies"]
+    assert third.split()[1:5] == ["0.667", "1.33", "1", "0.333"]
 
 
 def test_gates_list_as_json(site: Path) -> None:

@@ -106,6 +106,14 @@ def test_a_probe_leaves_no_trace() -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_gradients_of_the_last_training_step_do_not_count() -> None:
+    fresh, trained = (_network(AttentionConfig(gate="tanh")) for _ in range(2))
+    x, labels, masks = _batch()
+    F.cross_entropy(trained(x), labels).backward()
+    rows = [probe_gates(model, x, labels, masks, autocast=contextlib.nullcontext()) for model in (fresh, trained)]
+    assert rows[0] == rows[1]
+
+
 def test_batch_statistics_are_those_of_the_batch() -> None:
     """The paper's layout: each branch ends in a batch norm with gain 1, so both SDs are 1 at the start."""
     model = build_model("resnet8", AttentionConfig(), GATES.get("sigmoid"), num_classes=10, in_channels=1, seed=0)

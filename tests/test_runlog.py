@@ -18,7 +18,7 @@ import pytest
 from bamgate import __version__, environment
 from bamgate.collect import collect
 from bamgate.config import AttentionConfig, RunConfig
-from bamgate.errors import DataError, TryAgainError, UsageError
+from bamgate.errors import DataError, UsageError
 from bamgate.recipes import RECIPES
 from bamgate.reports.frames import last_gates_frame, runs_frame
 from bamgate.reports.summary import accuracy_table, diverged, paired_difference, site_table
@@ -141,11 +141,16 @@ def test_a_folder_of_another_design_is_refused_with_the_first_difference(
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "cells").write_text("a file")
     config = configuration()
-    expected = (
-        f"cannot write {tmp_path / 'cells' / config.cell}: Not a directory; "
-        "what was logged is whole, the same command goes on from there"
-    )
-    assert message(TryAgainError, open_cell, tmp_path, config) == expected
+    folder = tmp_path / "cells" / config.cell
+    expected = f"cannot create the folder {folder}: Not a directory; choose another --out"
+    assert message(UsageError, open_cell, tmp_path, config) == expected
+
+
+def test_a_folder_of_somebody_elses_tables_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text("mine")
+    expected = f"{tmp_path} holds a runs.csv but no design.json, so it is no folder of runs; choose another --out"
+    assert message(UsageError, open_cell, tmp_path, configuration()) == expected
+    assert (tmp_path / "runs.csv").read_text() == "mine"
 
 
 def test_configuration_and_environment_are_written_once(tmp_path: Path) -> None:
@@ -337,7 +342,8 @@ def test_a_result_means_finished(tmp_path: Path) -> None:
 def test_a_damaged_json_file_is_named(tmp_path: Path, content: bytes, expected: str) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(content)
-    assert message(DataError, CellLog(tmp_path, "c1").result) == f"{path}{expected}"
+    remedy = f"; put it right or move {tmp_path} away" if "damaged" in expected else ""
+    assert message(DataError, CellLog(tmp_path, "c1").result) == f"{path}{expected}{remedy}"
 
 
 def test_a_missing_json_file_is_none(tmp_path: Path) -> None:
@@ -394,6 +400,7 @@ def test_a_collected_row_holds_what_the_cell_holds(tmp_path: Path) -> None:
         "device": "cpu",
         "device_name": "A processor",
         "threads": 1,
+        "torch": "2.9.0",
         "precision": "fp32",
         "compile": "off",
         "executor": "single",
@@ -440,7 +447,7 @@ def test_a_damaged_cell_is_named_and_no_table_is_changed(tmp_path: Path) -> None
     path = tmp_path / "cells" / configuration(*CELLS[0]).cell / "config.json"
     path.write_text("{")
     expected = "is damaged: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
-    assert message(DataError, collect, tmp_path) == f"{path} {expected}"
+    assert message(DataError, collect, tmp_path) == f"{path} {expected}; put it right or move {path.parent} away"
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
 
 

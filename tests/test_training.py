@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import DATASETS, Split
 from bamgate.experiment import make_trainer
-from bamgate.gates import GATES, Gate
+from bamgate.gates import GATES, Gate, examine, fingerprint
+from bamgate.models import build_model
 from bamgate.training import Position, Trainer
 
 DATA = DATASETS.get("digits")
@@ -31,6 +32,57 @@ def _trainer(splits: tuple[Split, Split], gate: str = "sigmoid", seed: int = 0, 
     attention = AttentionConfig(gate=gate)
     config = RunConfig(dataset="digits", attention=attention, training=replace(RECIPE, **changes), seed=seed)
     return make_trainer(config, GATES.get(gate), DATA, splits, seed)
+
+
+class _Draws(torch.nn.Module):
+    """A gate whose parameter starts at random."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.k = torch.nn.Parameter(torch.rand(()))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.tanh(self.k * z)
+
+
+DRAWS = Gate(name="draws", build=_Draws, source="draws")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"layout": "released"}, {"layout": "counted"}, {"name": "cbam"}, {"name": "se"}, {"gate_init": "zero"}],
+    ids=str,
+)
+def test_a_gate_that_draws_its_start_shifts_no_other_weight(options: dict[str, Any]) -> None:
+    states = []
+    for gate in (DRAWS, GATES.get("tanh")):
+        attention = AttentionConfig(gate=gate.name, **options)
+        model = build_model("resnet8", attention, gate, num_classes=10, in_channels=1, seed=5)
+        states.append({name: tensor for name, tensor in model.state_dict().items() if not name.endswith("gate.k")})
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+
+
+def test_looking_at_a_gate_leaves_randomness_alone_and_sees_the_same_each_time() -> None:
+    before = torch.get_rng_state()
+    assert fingerprint(DRAWS) == fingerprint(DRAWS)
+    assert examine(DRAWS) == examine(DRAWS)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_weight_decay_leaves_the_gates_own_parameters_alone(splits: tuple[Split, Split]) -> None:
+    config = RunConfig(
+        dataset="digits",
+        attention=AttentionConfig(gate="learned-depth"),
+        training=replace(RECIPE, weight_decay=0.3, attention_weight_decay=0.2),
+    )
+    trainer = make_trainer(config, GATES.get("learned-depth"), DATA, splits, 0)
+    named = {id(p): name for name, p in trainer.model.named_parameters()}
+    decays = {named[id(p)]: group["weight_decay"] for group in trainer.optimizer.param_groups for p in group["params"]}
+    assert decays["sites.layer1.scale.gate.depth"] == 0
+    assert decays["sites.layer1.channel.reduce.weight"] == 0.2
+    assert decays["stem.0.weight"] == 0.3
+    assert set(decays) == set(named.values())
 
 
 @pytest.fixture

@@ -15,13 +15,27 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bamgate.attention.scale import AttentionModule, GateFactory, Scale, hidden_width, multiply, zero_
+from bamgate.attention.scale import (
+    GATE_INITS,
+    AttentionModule,
+    GateFactory,
+    Scale,
+    hidden_width,
+    multiply,
+    require,
+    zero_,
+)
+from bamgate.errors import UsageError
 
 COMBINE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sum": torch.add,
     "product": torch.mul,
     "max": torch.maximum,
 }
+
+
+BRANCHES = ("both", "channel", "spatial", "full")
+LAYOUTS = ("paper", "counted", "released")
 
 
 class ChannelBranch(nn.Module):
@@ -76,6 +90,18 @@ def _conv_norm_relu(conv: nn.Conv2d) -> tuple[nn.Module, ...]:
     return conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True)
 
 
+def _check(branches: str, combine: str, dilation: int, layout: str, gate_init: str) -> None:
+    """UsageError for an unknown choice, and for one that would have no effect."""
+    require("branches", branches, BRANCHES)
+    require("combine", combine, COMBINE)
+    require("layout", layout, LAYOUTS)
+    require("gate_init", gate_init, GATE_INITS)
+    if branches != "both" and combine != "sum":
+        raise UsageError(f"combine={combine!r} would have no effect: branches={branches!r} leaves nothing to combine")
+    if branches == "channel" and dilation != 4:
+        raise UsageError(f"dilation={dilation} would have no effect: the channel branch has no convolution")
+
+
 class BAM(AttentionModule):
     """Bottleneck attention: B, C, H, W -> the same shape; any map size; batch 1 in evaluation.
 
@@ -109,6 +135,7 @@ class BAM(AttentionModule):
         gate_init: str = "default",
     ) -> None:
         super().__init__()
+        _check(branches, combine, dilation, layout, gate_init)
         final_norm = layout != "released"
         self.channel = (
             ChannelBranch(channels, reduction=reduction, final_norm=final_norm)

@@ -9,7 +9,7 @@ As the formulas have it: no batch norm after f7x7, which the authors' code adds.
 import torch
 from torch import Tensor, nn
 
-from bamgate.attention.scale import AttentionModule, GateFactory, Scale, multiply, zero_
+from bamgate.attention.scale import GATE_INITS, AttentionModule, GateFactory, Scale, multiply, require, zero_
 from bamgate.attention.squeeze import ChannelMLP
 
 
@@ -60,6 +60,7 @@ class CBAM(AttentionModule):
         gate_init: str = "default",
     ) -> None:
         super().__init__()
+        require("gate_init", gate_init, GATE_INITS)
         self.channel = ChannelAttention(channels, gate=gate, reduction=reduction, residual=residual)
         self.spatial = SpatialAttention(gate=gate, residual=residual)
         if gate_init == "zero":

@@ -1,13 +1,16 @@
 """Where the gate acts: logits z -> scale s = 1 + g(z), or g(z) without the residual."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bamgate.errors import unknown
+
 GateFactory = Callable[[], nn.Module]
+GATE_INITS = ("default", "zero")
 
 
 class AttentionModule(nn.Module):
@@ -24,7 +27,9 @@ class Scale(nn.Module):
 
     def __init__(self, gate: GateFactory, *, residual: bool) -> None:
         super().__init__()
-        self.gate = gate()
+        # What a gate draws must not shift what the layers after it draw: gates are compared on equal weights.
+        with torch.random.fork_rng(devices=[]):
+            self.gate = gate()
         self.residual = residual
 
     def forward(self, z: Tensor) -> Tensor:
@@ -44,6 +49,12 @@ def _exact(device_type: str) -> AbstractContextManager[Any]:
 def multiply(x: Tensor, scale: Tensor) -> Tensor:
     """x * scale in the dtype of x."""
     return x * scale.to(x.dtype)
+
+
+def require(what: str, value: str, allowed: Iterable[str]) -> None:
+    """UsageError with the nearest guess where `value` is none of `allowed`."""
+    if value not in allowed:
+        raise unknown(what, value, allowed)
 
 
 def hidden_width(channels: int, reduction: int) -> int:

@@ -6,7 +6,16 @@ F' = F * g(z)                  (Eq. 4; the paper's g is sigmoid)
 
 from torch import Tensor, nn
 
-from bamgate.attention.scale import AttentionModule, GateFactory, Scale, hidden_width, multiply, zero_
+from bamgate.attention.scale import (
+    GATE_INITS,
+    AttentionModule,
+    GateFactory,
+    Scale,
+    hidden_width,
+    multiply,
+    require,
+    zero_,
+)
 
 
 class ChannelMLP(nn.Module):
@@ -44,6 +53,7 @@ class SqueezeExcitation(AttentionModule):
         gate_init: str = "default",
     ) -> None:
         super().__init__()
+        require("gate_init", gate_init, GATE_INITS)
         self.mlp = ChannelMLP(channels, reduction=reduction)
         self.scale = Scale(gate, residual=residual)
         if gate_init == "zero":

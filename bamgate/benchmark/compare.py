@@ -52,7 +52,7 @@ def compare(
     batches = _batches(rivals[0])
     seconds: dict[tuple[str, str], list[float]] = {(rival.task, rival.name): [] for rival in rivals}
     for rival in rivals:
-        rival.run(1)
+        rival.run(3)  # compilation and the first allocations are not counted
     for number in range(rounds):
         for rival in rivals:
             tell(f"{model}, round {number + 1} of {rounds}: {rival.task}, {rival.name}")

@@ -14,8 +14,8 @@ from bamgate.experiment import make_trainer
 from bamgate.gates import load_gate
 from bamgate.models import build_model
 
-IMAGES = 4096
 CLASSES = 100
+MOST_BATCHES = 32  # in one measurement, the uncounted first one included
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,16 +27,16 @@ class Contender:
     run: Callable[[int], float]
 
 
-def random_images(device: torch.device) -> Split:
+def random_images(count: int, device: torch.device) -> Split:
     """CIFAR-100-size random images: speed does not depend on what they show."""
     made = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (IMAGES, 32, 32, 3), generator=made, dtype=torch.uint8)
-    return Split(images=images, labels=torch.arange(IMAGES) % CLASSES).to(device)
+    images = torch.randint(0, 256, (count, 32, 32, 3), generator=made, dtype=torch.uint8)
+    return Split(images=images, labels=torch.arange(count) % CLASSES).to(device)
 
 
 def contenders(model: str, *, batch_size: int, workers: int, device: torch.device, compile: str) -> list[Contender]:
     """Everything that is measured for one network."""
-    split = random_images(device)
+    split = random_images(MOST_BATCHES * batch_size, device)
     ours = _Ours(model, "bf16", split, batch_size, attention="bam", compile=compile)
     exact = _Ours(model, "fp32", split, batch_size, attention="bam", compile="off")
     without = _Ours(model, "bf16", split, batch_size, attention="none", compile=compile)
@@ -61,7 +61,11 @@ class _Plain:
         self.loop = PlainLoop(network.to(split.images.device))
         self.images, self.labels = np.asarray(split.images.cpu()), split.labels.tolist()
         self.batch_size, self.workers = batch_size, workers
-        self.fixed = (torch.randn(batch_size, 3, 32, 32), torch.arange(batch_size) % CLASSES)
+        device = split.images.device
+        self.fixed = (
+            torch.randn(batch_size, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device),
+            (torch.arange(batch_size) % CLASSES).to(device),
+        )
 
     def end_to_end(self, batches: int) -> float:
         loading = plain_batches(self.images, self.labels, self.batch_size, self.workers)

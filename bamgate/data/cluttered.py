@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bamgate.data.dataset import DATASETS, DataSet, Split, verify_generated
+from bamgate.data.dataset import DATASETS, DataSet, Split, checked, describe_generated
 from bamgate.data.digits import TRAIN as TRAIN_DIGITS
 from bamgate.data.digits import digit_images
 from bamgate.seeding import hashed_integers
@@ -96,11 +96,9 @@ def make_split(key: int, ink: _Ints, labels: _Ints, per_digit: int) -> Split:
 
 def load(root: Path) -> tuple[Split, Split]:
     ink, labels = digit_images()
-    train, test = PICTURES_PER_DIGIT
-    return (
-        make_split(1, ink[:TRAIN_DIGITS], labels[:TRAIN_DIGITS], train),
-        make_split(2, ink[TRAIN_DIGITS:], labels[TRAIN_DIGITS:], test),
-    )
+    train = make_split(1, ink[:TRAIN_DIGITS], labels[:TRAIN_DIGITS], PICTURES_PER_DIGIT[0])
+    test = make_split(2, ink[TRAIN_DIGITS:], labels[TRAIN_DIGITS:], PICTURES_PER_DIGIT[1])
+    return checked((train, test), SHA256)
 
 
 DATASETS.register(
@@ -116,6 +114,6 @@ DATASETS.register(
         model="resnet8",
         source="made here from the digits; masks of the true digit are kept",
         load=load,
-        verify=lambda root: verify_generated(load(root), SHA256),
+        verify=lambda root: describe_generated(load(root)),
     ),
 )

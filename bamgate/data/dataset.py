@@ -84,12 +84,16 @@ def default_root() -> Path:
     return Path(os.environ.get("BAMGATE_DATA") or Path.home() / ".cache" / "bamgate").expanduser()
 
 
-def verify_generated(splits: tuple[Split, Split], expected: tuple[str, str]) -> list[str]:
-    """Compare made or packaged splits with their known hashes; one line each."""
-    lines = []
+def describe_generated(splits: tuple[Split, Split]) -> list[str]:
+    """What `verify` says of splits that `checked` has let through."""
+    names = zip(("train", "test"), splits, strict=True)
+    return [f"{name}: {len(split)} images, sha256 {split.sha256()[:16]}... ok" for name, split in names]
+
+
+def checked(splits: tuple[Split, Split], expected: tuple[str, str]) -> tuple[Split, Split]:
+    """Made or packaged splits as they are; DataError where a hash is not the known one."""
     for name, split, known in zip(("train", "test"), splits, expected, strict=True):
         found = split.sha256()
         if found != known:
             raise DataError(f"{name} split: sha256 {found[:16]}... instead of {known[:16]}...; a library changed it")
-        lines.append(f"{name}: {len(split)} images, sha256 {found[:16]}... ok")
-    return lines
+    return splits

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bamgate.data.dataset import DATASETS, DataSet, Split, verify_generated
+from bamgate.data.dataset import DATASETS, DataSet, Split, checked, describe_generated
 from bamgate.errors import DataError
 from bamgate.seeding import hashed_integers
 
@@ -35,10 +35,9 @@ def load(root: Path) -> tuple[Split, Split]:
     ink, labels = digit_images()
     images = torch.from_numpy(np.minimum(ink * 16, 255).astype(np.uint8))[..., None]
     classes = torch.from_numpy(labels)
-    return (
-        Split(images=images[:TRAIN], labels=classes[:TRAIN]),
-        Split(images=images[TRAIN:], labels=classes[TRAIN:]),
-    )
+    train = Split(images=images[:TRAIN], labels=classes[:TRAIN])
+    test = Split(images=images[TRAIN:], labels=classes[TRAIN:])
+    return checked((train, test), SHA256)
 
 
 DATASETS.register(
@@ -54,6 +53,6 @@ DATASETS.register(
         model="resnet8",
         source="UCI handwritten digits, as scikit-learn ships them",
         load=load,
-        verify=lambda root: verify_generated(load(root), SHA256),
+        verify=lambda root: describe_generated(load(root)),
     ),
 )

@@ -25,6 +25,7 @@ class GateReport:
     max_slope: float
     monotone: bool
     finite: bool
+    learns: bool
     bf16: bool
     autocast: bool
     compiles: bool | None
@@ -43,17 +44,24 @@ class GateReport:
 
     @property
     def passed(self) -> bool:
-        return self.finite and self.bf16 and self.autocast and self.deterministic and self.compiles is not False
+        return (
+            self.finite
+            and self.learns
+            and self.bf16
+            and self.autocast
+            and self.deterministic
+            and self.compiles is not False
+        )
 
 
 def require_usable(gate: Gate) -> Gate:
     """Try the gate on a small feature map; UsageError where shape, dtype or values are not a gate's."""
     z = torch.arange(-60, 60).div(2).reshape(2, 3, 4, 5)
     try:
-        module = gate.build()
+        module = gate.sample()
         g = module(z)
         values, slopes = values_and_slopes(module, z) if isinstance(g, Tensor) else (z, z)
-    except Exception as error:  # whatever a user's code raises is one line here
+    except (Exception, SystemExit) as error:  # whatever a user's code raises is one line here
         raise UsageError(f"gate {gate.name!r} fails on a (2, 3, 4, 5) tensor: {one_line(error)}") from error
     if not isinstance(g, Tensor):
         raise UsageError(f"gate {gate.name!r} must return a tensor, got {type(g).__name__}")
@@ -61,6 +69,8 @@ def require_usable(gate: Gate) -> Gate:
         raise UsageError(f"gate {gate.name!r} must keep the shape: got {tuple(g.shape)} for {tuple(z.shape)}")
     if g.dtype != z.dtype:
         raise UsageError(f"gate {gate.name!r} must keep the dtype: got {g.dtype} for {z.dtype}")
+    if not torch.equal(g.detach(), values) and bool(g.isfinite().all()):
+        raise UsageError(f"gate {gate.name!r} gives different values for the same input; a run could not be repeated")
     for what, numbers in (("value", values), ("gradient", slopes)):
         if not numbers.isfinite().all():
             worst = float(z.flatten()[int((~numbers.isfinite()).flatten().nonzero()[0])])
@@ -70,7 +80,7 @@ def require_usable(gate: Gate) -> Gate:
 
 def examine(gate: Gate, *, try_compile: bool = False) -> GateReport:
     """Measure a gate; `try_compile` also runs torch.compile, which takes seconds."""
-    module = gate.build()
+    module = gate.sample()
     g, slopes = values_and_slopes(module.double(), _WIDE)
     origin = torch.zeros(1, dtype=torch.float64)
     g0, slope0 = values_and_slopes(module, origin)
@@ -85,6 +95,7 @@ def examine(gate: Gate, *, try_compile: bool = False) -> GateReport:
         max_slope=float(slopes.abs().max()),
         monotone=bool((steps >= -1e-12).all() or (steps <= 1e-12).all()),
         finite=bool(g.isfinite().all() and slopes.isfinite().all()),
+        learns=bool((slopes != 0).any() or (g == g[0]).all()),
         bf16=_survives(lambda: _low_precision(gate)),
         autocast=_survives(lambda: _under_autocast(module)),
         compiles=_survives(lambda: _compiled(module)) if try_compile else None,
@@ -103,7 +114,7 @@ def _survives(trial: Callable[[], bool]) -> bool:
 
 def _low_precision(gate: Gate) -> bool:
     z = _WIDE.to(torch.bfloat16)
-    g = gate.build().to(torch.bfloat16)(z)
+    g = gate.sample().to(torch.bfloat16)(z)
     return g.dtype == torch.bfloat16 and bool(g.isfinite().all())
 
 
@@ -122,6 +133,6 @@ def tanh_form_error(gate: Gate) -> float:
     """Largest |s(z) - c (1 + depth tanh(k z))| over the grid; NaN where the gate states no form."""
     if gate.form is None:
         return math.nan
-    g, _ = values_and_slopes(gate.build().double(), _WIDE)
+    g, _ = values_and_slopes(gate.sample().double(), _WIDE)
     form = gate.form
     return float((1 + g - form.c * (1 + form.depth * torch.tanh(form.k * _WIDE))).abs().max())

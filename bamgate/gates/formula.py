@@ -35,19 +35,17 @@ def _tensor(function: Callable[[Tensor], Tensor]) -> Callable[..., Value]:
     return apply
 
 
-def _extreme(pick: Callable[[Tensor, Tensor], Tensor], scalar: Callable[[float, float], float]) -> Callable[..., Value]:
-    def apply(x: Value, y: Value) -> Value:
-        if isinstance(x, Tensor):
-            return pick(x, torch.as_tensor(y, dtype=x.dtype, device=x.device))
-        if isinstance(y, Tensor):
-            return pick(torch.as_tensor(x, dtype=y.dtype, device=y.device), y)
-        return scalar(x, y)
-
-    return apply
+def _minimum(x: Value, y: Value) -> Value:
+    if isinstance(x, Tensor):
+        return torch.minimum(x, y) if isinstance(y, Tensor) else x.clamp(max=y)
+    return y.clamp(max=x) if isinstance(y, Tensor) else min(x, y)
 
 
-_minimum = _extreme(torch.minimum, min)
-_maximum = _extreme(torch.maximum, max)
+def _maximum(x: Value, y: Value) -> Value:
+    if isinstance(x, Tensor):
+        return torch.maximum(x, y) if isinstance(y, Tensor) else x.clamp(min=y)
+    return y.clamp(min=x) if isinstance(y, Tensor) else max(x, y)
+
 
 # name -> (number of arguments, function)
 FUNCTIONS: dict[str, tuple[int, Callable[..., Value]]] = {

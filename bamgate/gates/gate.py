@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bamgate.seeding import drawing_from
+
 GateFunction = Callable[[Tensor], Tensor]
 
 # 0, the kinks of the hard gates, and both tails.
@@ -54,6 +56,11 @@ class Gate:
     form: TanhForm | None = None
     summary: str = ""
 
+    def sample(self) -> nn.Module:
+        """A module for looking at: what a learned gate draws at its start comes from a fixed seed here."""
+        with drawing_from(0):
+            return self.build()
+
     @property
     def source_sha256(self) -> str:
         return hashlib.sha256(self.source.encode()).hexdigest()
@@ -73,7 +80,7 @@ def values_and_slopes(module: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
 
 def fingerprint(gate: Gate) -> str:
     """16 hex digits from values and slopes on a fixed grid, to 6 decimals: the function, whatever it is called."""
-    module = gate.build().double()
+    module = gate.sample().double()
     numbers = torch.stack(values_and_slopes(module, _GRID))
     parameters = sum(parameter.numel() for parameter in module.parameters())
     text = " ".join(f"{value + 0.0:.6f}" for value in (torch.round(numbers * 1e6) / 1e6).flatten().tolist())

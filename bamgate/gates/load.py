@@ -34,6 +34,8 @@ def load_gate(spec: str) -> Gate:
         return _from_formula(spec.removeprefix("expr:"))
     if ".py:" in spec:
         return _from_file(spec)
+    if spec.endswith(".py"):
+        raise UsageError(f"gate {spec!r}: name the function or class in it, as in {spec}:NAME")
     if ":" in spec:
         return _from_module(spec)
     plugins = plugin_gates()
@@ -68,20 +70,20 @@ def _from_formula(text: str) -> Gate:
 def _from_plugin(point: EntryPoint) -> Gate:
     try:
         part = point.load()
-    except Exception as error:  # a plug-in may fail in any way
+    except (Exception, SystemExit) as error:  # a plug-in may fail in any way
         raise UsageError(
             f"plug-in gate {point.name!r} ({point.value}) cannot be imported: {one_line(error)}"
         ) from error
-    return _as_gate(part, point.name, _source_of(importlib.import_module(point.module).__file__))
+    return _as_gate(part, point.name, _source_of(importlib.import_module(point.module)))
 
 
 def _from_module(spec: str) -> Gate:
     module_name, _, attribute = spec.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # importing runs the user's code
+    except (Exception, SystemExit) as error:  # importing runs the user's code
         raise UsageError(f"gate {spec!r}: cannot import {module_name!r}: {one_line(error)}") from error
-    return _as_gate(_attribute(module, attribute, spec), spec, _source_of(module.__file__))
+    return _as_gate(_attribute(module, attribute, spec), spec, _source_of(module))
 
 
 def _from_file(spec: str) -> Gate:
@@ -96,7 +98,7 @@ def _from_file(spec: str) -> Gate:
     sys.modules[module_spec.name] = module  # dataclasses look their module up there
     try:
         module_spec.loader.exec_module(module)
-    except Exception as error:  # the file is the user's code
+    except (Exception, SystemExit) as error:  # the file is the user's code
         raise UsageError(f"gate {spec!r}: {path.name} cannot be loaded: {one_line(error)}") from error
     # The name in the log holds no folder: the same file elsewhere is the same gate, and its hash tells edits apart.
     source = importlib.util.decode_source(path.read_bytes())
@@ -127,5 +129,6 @@ def _as_gate(part: Any, name: str, source: str) -> Gate:
     return require_usable(Gate(name=name, build=build, source=source, summary=summary))
 
 
-def _source_of(file: str | None) -> str:
+def _source_of(module: Any) -> str:
+    file = getattr(module, "__file__", None)  # modules in C have none
     return importlib.util.decode_source(Path(file).read_bytes()) if file and file.endswith(".py") else ""

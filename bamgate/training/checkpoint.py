@@ -41,7 +41,7 @@ class CheckpointStore:
     def load(self) -> tuple[dict[str, Tensor], Position, str] | None:
         """(tensors, position, warning) of the newest whole checkpoint; None where there is none.
 
-        The warning is empty, or says which file was damaged and what was done. A damaged file is removed.
+        The warning is empty, or says which file was damaged and what was done; the file is set aside as `.damaged`.
         """
         known, warning = self._hashes(), ""
         for name in (CURRENT, PREVIOUS):
@@ -53,12 +53,13 @@ class CheckpointStore:
                 tensors, position = _decode(data)
                 return tensors, position, warning and f"{warning}; going on from epoch {position.epoch}"
             warning = f"{path} is damaged (its sha256 is not the one that was saved)"
-            path.unlink()
+            path.replace(path.with_name(name + ".damaged"))
         return ({}, Position(), f"{warning}; starting from the beginning") if warning else None
 
     def finish(self) -> str:
-        """Keep only the last checkpoint; its sha256."""
-        (self.folder / PREVIOUS).unlink(missing_ok=True)
+        """Keep only the last checkpoint, of a run that has ended; its sha256."""
+        for stale in (PREVIOUS, CURRENT + ".damaged", PREVIOUS + ".damaged"):
+            (self.folder / stale).unlink(missing_ok=True)
         digest = self._digest(CURRENT)
         self._write_hashes([digest])
         return digest
@@ -80,7 +81,8 @@ def _encode(tensors: dict[str, Tensor], position: Position) -> bytes:
     content: dict[str, object] = {}
     for name, tensor in tensors.items():
         content["".join(list(name))] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-    plain = {name: value for name, value in asdict(position).items() if name != "seconds"}
+    # A time has no place in the final bytes; between two epochs none is running.
+    plain = {name: value for name, value in asdict(position).items() if name != "seconds" or position.step}
     content["position"] = json.dumps(plain)
     buffer = io.BytesIO()
     torch.save(content, buffer)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bamgate.attention import AttentionModule
+from bamgate.attention import AttentionModule, Scale
 from bamgate.config import TrainingConfig
 from bamgate.data import ImageLoader
 from bamgate.training.schedule import learning_rate
@@ -63,20 +63,20 @@ class Trainer:
         self.forward = self._compiled()
 
     def _optimizer(self) -> torch.optim.SGD:
-        modules = (module for module in self.model.modules() if isinstance(module, AttentionModule))
-        attention = {id(p) for module in modules for p in module.parameters()}
-        groups: list[dict[str, Any]] = [
-            {
-                "params": [p for p in self.model.parameters() if id(p) not in attention],
-                "weight_decay": self.config.weight_decay,
-            },
-            {
-                "params": [p for p in self.model.parameters() if id(p) in attention],
-                "weight_decay": self.config.attention_weight_decay,
-            },
+        scales = [module for module in self.model.modules() if isinstance(module, Scale)]
+        modules = [module for module in self.model.modules() if isinstance(module, AttentionModule)]
+        gate = {id(p) for scale in scales for p in scale.gate.parameters()}
+        attention = {id(p) for module in modules for p in module.parameters()} - gate
+        # A gate's own parameters are what is asked about: decay would answer for the data.
+        decays = {"gate": 0.0, "attention": self.config.attention_weight_decay, "trunk": self.config.weight_decay}
+        groups: dict[str, list[nn.Parameter]] = {name: [] for name in decays}
+        for p in self.model.parameters():
+            groups["gate" if id(p) in gate else "attention" if id(p) in attention else "trunk"].append(p)
+        settings: list[dict[str, Any]] = [
+            {"params": params, "weight_decay": decays[name]} for name, params in groups.items() if params
         ]
         return torch.optim.SGD(
-            [group for group in groups if group["params"]],
+            settings,
             lr=self.config.lr,
             momentum=self.config.momentum,
             nesterov=self.config.nesterov,
@@ -86,6 +86,7 @@ class Trainer:
     def _compiled(self) -> Callable[[Tensor], Tensor]:
         if self.config.compile == "off":
             return self.model
+        torch.compiler.reset()  # torch gives up compiling after some models of one class in a process
         mode = "reduce-overhead" if self.config.compile == "cuda-graphs" else "default"
         compiled: Callable[[Tensor], Tensor] = torch.compile(self.model, mode=mode)
         return compiled
@@ -122,7 +123,7 @@ class Trainer:
         self.model.train()
         loss_sum = torch.tensor(position.loss_sum, dtype=torch.float64, device=self.device)
         correct = torch.tensor(position.correct, device=self.device)
-        start, seconds = time.perf_counter(), position.seconds
+        start = time.perf_counter()
         offset = position.epoch * self.loader.steps
         reached_end = True
         for x, labels in self.loader.training_batches(position.epoch, position.step):
@@ -130,15 +131,17 @@ class Trainer:
             loss_sum += loss
             correct += hits
             position.step += 1
-            if position.step % CHECK_EVERY == 0 and not math.isfinite(float(loss_sum)):
+            # At fixed steps only: when a run notices must not depend on when somebody asked it to stop.
+            at_end = position.step == self.loader.steps
+            if (at_end or position.step % CHECK_EVERY == 0) and not math.isfinite(float(loss_sum)):
+                position.diverged = True
                 break
-            if position.step < self.loader.steps and pause(position):
+            if not at_end and pause(position):
                 reached_end = False
                 break
         position.loss_sum, position.correct = float(loss_sum), int(correct)
-        position.seconds = seconds + time.perf_counter() - start
-        position.diverged = not math.isfinite(position.loss_sum)
-        return reached_end or position.diverged
+        position.seconds += time.perf_counter() - start
+        return reached_end
 
     @torch.no_grad()
     def evaluate(self) -> Evaluation:
