@@ -141,7 +141,7 @@ class RunConfig:
     """One cell: a network, its attention, a data set, a recipe and a seed. No path, device or worker count."""
 
     dataset: str = option("cluttered-digits", "data set (bamgate data list)")
-    model: str = option("resnet8", "network (resnet8 for digits, resnet20 for CIFAR)")
+    model: str = option("resnet8", "network (bamgate models; resnet8 for digits, resnet20 for CIFAR)")
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bamgate import __version__
-from bamgate.cli import bench, data, doctor, gates, run
+from bamgate.cli import bench, data, doctor, gates, models, run
 from bamgate.errors import BamgateError
 
 EXIT_CODES = (
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command("run", help=run.HELP)(run.command)
 app.add_typer(gates.app, name="gates")
 app.add_typer(data.app, name="data")
+app.command("models", help=models.HELP)(models.command)
 app.command("bench", help=bench.HELP)(bench.command)
 app.command("doctor", help=doctor.HELP)(doctor.command)
 

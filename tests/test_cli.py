@@ -264,6 +264,17 @@ def test_gates_as_json_and_as_a_picture(tmp_path: Path) -> None:
     assert refused.returncode == 2
 
 
+def test_models_are_listed_with_the_papers_counts() -> None:
+    rows = {row["network"]: row for row in json.loads(bamgate("models", "resnet50", "preresnet110", "--json").stdout)}
+    millions = {
+        n: [f"{row[c]['parameters'] / 1e6:.2f}" for c in ("plain", "SE", "BAM", "BAM-C")] for n, row in rows.items()
+    }
+    assert millions == {
+        "resnet50": ["23.71", "26.24", "24.07", "28.98"],
+        "preresnet110": ["1.73", "1.93", "1.73", "2.17"],
+    }
+
+
 def test_doctor_as_json() -> None:
     facts = json.loads(bamgate("doctor", "--json").stdout)
     assert facts["problems"] == []
