@@ -1,3 +1,6 @@
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,3 +12,17 @@ def cuda() -> torch.device:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     return torch.device("cuda")
+
+
+@pytest.fixture
+def seeded() -> Iterator[None]:
+    """Modules that are made here draw their weights from torch's global generator."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def toml(tmp_path: Path) -> Path:
+    """A configuration file to write into."""
+    return tmp_path / "study.toml"

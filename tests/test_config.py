@@ -1,13 +1,12 @@
-"""The configuration of a run: defaults, checks of its own fields, and the hashes that name a cell."""
+"""A configuration checks itself."""
 
 import dataclasses
 import hashlib
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+from config_samples import DEFAULT_CONFIG, default_config, training
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,51 +17,6 @@ from bamgate.recipes import RECIPES
 
 # The cell that `bamgate run` without options trains. A change of this id orphans every stored cell.
 DEFAULT_SHA256 = "c9f75eaaf8110bbedf87e5ec5fa954d1c878b49510915c4500c52d95c8b0abf4"
-DEFAULT_CONFIG: dict[str, Any] = {
-    "dataset": "cluttered-digits",
-    "model": "resnet8",
-    "seed": 0,
-    "attention": {
-        "name": "bam",
-        "gate": "sigmoid",
-        "branches": "both",
-        "combine": "sum",
-        "reduction": 16,
-        "dilation": 4,
-        "residual": True,
-        "placement": "bottleneck",
-        "layout": "paper",
-        "gate_init": "default",
-    },
-    "training": {
-        "epochs": 4,
-        "batch_size": 64,
-        "lr": 0.2,
-        "momentum": 0.9,
-        "nesterov": True,
-        "weight_decay": 0.0005,
-        "attention_weight_decay": 0.0005,
-        "schedule": "one-cycle",
-        "warmup_epochs": 1.0,
-        "milestones": [],
-        "gamma": 0.2,
-        "label_smoothing": 0.0,
-        "augment": "none",
-        "crop_padding": 4,
-        "train_limit": None,
-        "precision": "fp32",
-        "channels_last": True,
-        "compile": "off",
-    },
-}
-
-
-def default_config() -> RunConfig:
-    return RunConfig(training=RECIPES.get("quick"))
-
-
-def training(**changes: Any) -> TrainingConfig:
-    return TrainingConfig(**{"schedule": "constant", **changes})
 
 
 def message(kind: Any, **fields: Any) -> str:
@@ -422,85 +376,3 @@ def test_the_hash_is_that_of_the_sorted_json_with_its_schema() -> None:
 
 def test_a_whole_number_and_its_float_are_the_same_cell() -> None:
     assert RunConfig(training=training(lr=1)).cell == RunConfig(training=training(lr=1.0)).cell
-
-
-CHANGES: list[tuple[str, dict[str, Any]]] = [
-    ("", {"dataset": "digits"}),
-    ("", {"model": "resnet20"}),
-    ("", {"seed": 1}),
-    ("attention", {"name": "se", "combine": None, "residual": None, "placement": None}),
-    ("attention", {"gate": "tanh"}),
-    ("attention", {"branches": "spatial"}),
-    ("attention", {"combine": "max"}),
-    ("attention", {"reduction": 8}),
-    ("attention", {"dilation": 2}),
-    ("attention", {"residual": False}),
-    ("attention", {"placement": "block"}),
-    ("attention", {"layout": "counted"}),
-    ("attention", {"gate_init": "zero"}),
-    ("training", {"epochs": 10}),
-    ("training", {"batch_size": 32}),
-    ("training", {"lr": 0.1}),
-    ("training", {"momentum": 0.8}),
-    ("training", {"nesterov": False}),
-    ("training", {"weight_decay": 1e-4}),
-    ("training", {"attention_weight_decay": 0.0}),
-    ("training", {"schedule": "cosine"}),
-    ("training", {"warmup_epochs": 0.5}),
-    ("training", {"schedule": "step", "milestones": (2,)}),
-    ("training", {"schedule": "step", "milestones": (3,)}),
-    ("training", {"schedule": "step", "milestones": (3,), "gamma": 0.1}),
-    ("training", {"label_smoothing": 0.1}),
-    ("training", {"augment": "crop"}),
-    ("training", {"augment": "crop", "crop_padding": 2}),
-    ("training", {"train_limit": 100}),
-    ("training", {"precision": "bf16"}),
-    ("training", {"channels_last": False}),
-    ("training", {"compile": "default"}),
-]
-
-
-def changed(section: str, fields: dict[str, Any]) -> RunConfig:
-    base = default_config()
-    if not section:
-        return dataclasses.replace(base, **fields)
-    return dataclasses.replace(base, **{section: dataclasses.replace(getattr(base, section), **fields)})
-
-
-def test_every_field_changes_the_cell_and_all_but_gate_and_seed_the_design() -> None:
-    configs = [default_config(), *(changed(section, fields) for section, fields in CHANGES)]
-    assert len({config.cell for config in configs}) == len(CHANGES) + 1
-    kinds = {"": RunConfig, "attention": AttentionConfig, "training": TrainingConfig}
-    all_fields = {(section, name) for section, kind in kinds.items() for name, *_ in options_of(kind)}
-    assert {(section, name) for section, fields in CHANGES for name in fields} == all_fields
-    same_design = [fields for section, fields in CHANGES if changed(section, fields).design_sha256 == base_design()]
-    assert same_design == [{"seed": 1}, {"gate": "tanh"}]
-
-
-def base_design() -> str:
-    return default_config().design_sha256
-
-
-def test_the_design_is_the_configuration_without_gate_and_seed() -> None:
-    expected = json.loads(json.dumps(DEFAULT_CONFIG))
-    del expected["seed"], expected["attention"]["gate"]
-    assert default_config().design() == expected
-
-
-def test_a_configuration_cannot_be_changed() -> None:
-    config = default_config()
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        config.seed = 1  # type: ignore[misc]
-
-
-@pytest.mark.parametrize(
-    "module",
-    [
-        *("config", "options", "errors", "registry", "recipes", "tables", "storage", "environment"),
-        *("runlog", "collect", "studies.settings", "reports.frames", "reports.summary"),
-    ],
-)
-def test_who_reads_a_record_needs_no_torch(module: str) -> None:
-    code = f"import sys, bamgate.{module}; print(sorted({{'torch', 'torchvision'}} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")

@@ -150,7 +150,7 @@ def test_hits_and_losses_are_counted_as_a_slow_loop_counts_them(splits: tuple[Sp
     _train(trainer)
     found = trainer.evaluate()
     trainer.model.eval()
-    x, labels = next(trainer.loader.test_batches())
+    x, labels = next(trainer.loader.evaluation_batches())
     with torch.no_grad():
         logits = trainer.model(x)
     order = logits.sort(dim=1, descending=True).indices
@@ -258,7 +258,7 @@ def test_cuda_graphs_compute_what_an_eager_step_does(on_gpu: tuple[Split, Split]
 
 
 @pytest.mark.gpu
-def test_batches_are_the_same_on_every_device(on_gpu: tuple[Split, Split]) -> None:
+def evaluation_batches_are_the_same_on_every_device(on_gpu: tuple[Split, Split]) -> None:
     there, here = _trainer(on_gpu), _trainer((on_gpu[0].to(torch.device("cpu")), on_gpu[1].to(torch.device("cpu"))))
     for (x, labels), (x_, labels_) in zip(
         here.loader.training_batches(1), there.loader.training_batches(1), strict=True

@@ -44,8 +44,8 @@ def compare(
 ) -> Iterator[dict[str, Any]]:
     """Rows of BENCH for one network: median images per second, and the ratio to the plain loop of the same task.
 
-    A ratio is taken within each round and its median, lowest and highest are given: what else the machine does
-    meanwhile touches both sides. For "bamgate bf16 without BAM" the ratio is to bamgate with BAM.
+    A ratio is taken within each round: what else the machine does meanwhile touches both sides. For "bamgate bf16
+    without BAM" it is the ratio to bamgate with BAM.
     """
     torch.set_num_threads(threads)
     rivals = contenders(model, batch_size=batch_size, workers=workers, device=device, compile=compile)
@@ -58,24 +58,22 @@ def compare(
             tell(f"{model}, round {number + 1} of {rounds}: {rival.task}, {rival.name}")
             count = 20 if rival.task == "input" else batches
             seconds[rival.task, rival.name].append(rival.run(count) / count)
-    facts = describe_device(device, threads)
+    shared = {"rounds": rounds, "batch_size": batch_size, "workers": workers, "compile": compile}
+    shared |= {k: v for k, v in describe_device(device, threads).items() if k in BENCH}
     for (task, name), times in seconds.items():
         reference = seconds[task, "bamgate bf16" if name.endswith("without BAM") else "plain"]
-        ratios = [plain / ours for plain, ours in zip(reference, times, strict=True)]
-        yield {
-            "model": model,
-            "task": task,
-            "contender": name,
-            "images_per_s": round(batch_size / statistics.median(times), 1),
-            "ratio": round(statistics.median(ratios), 3),
-            "ratio_low": round(min(ratios), 3),
-            "ratio_high": round(max(ratios), 3),
-            "rounds": rounds,
-            "batch_size": batch_size,
-            "workers": workers,
-            "compile": compile,
-            **{key: facts[key] for key in ("threads", "device", "device_name", "torch", "git_commit")},
-        }
+        yield {"model": model, "task": task, "contender": name, **_figures(times, reference, batch_size), **shared}
+
+
+def _figures(times: list[float], reference: list[float], batch_size: int) -> dict[str, float]:
+    """Median speed from seconds a batch, and the ratio to `reference`, round by round."""
+    ratios = [theirs / ours for theirs, ours in zip(reference, times, strict=True)]
+    return {
+        "images_per_s": round(batch_size / statistics.median(times), 1),
+        "ratio": round(statistics.median(ratios), 3),
+        "ratio_low": round(min(ratios), 3),
+        "ratio_high": round(max(ratios), 3),
+    }
 
 
 def _batches(plain: Contender) -> int:

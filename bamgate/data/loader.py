@@ -115,7 +115,7 @@ class ImageLoader:
             return self._padded[index]
         return augmented(self._padded, key=key, index_B=index, padding=self.padding, size=self.size, flip=self.flip)
 
-    def test_batches(self, size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
+    def evaluation_batches(self, size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, len(self.test), size):
             images, labels = self.test.images[start : start + size], self.test.labels[start : start + size]
             yield self.normalise(images, channels_last=self.channels_last), labels

@@ -148,7 +148,7 @@ class Trainer:
         """Loss, top-1 and top-5 hits on the test set, in evaluation mode, without compilation."""
         self.model.eval()
         loss, top5, predicted = 0.0, 0, []
-        for x, labels in self.loader.test_batches():
+        for x, labels in self.loader.evaluation_batches():
             with self.autocast():
                 logits = self.model(x).float()
             loss += float(F.cross_entropy(logits, labels, reduction="sum"))

@@ -1,0 +1,43 @@
+"""Networks with each attention."""
+
+import torch
+from torch import Tensor, nn
+
+from bamgate.config import AttentionConfig
+from bamgate.gates import GATES
+from bamgate.models import build_model
+
+PLAIN = AttentionConfig(name="none", gate="none")
+
+
+BAM_PAPER, BAM_COUNTED, BAM_RELEASED = (AttentionConfig(layout=layout) for layout in ("paper", "counted", "released"))
+
+
+SE, CBAM_CONFIG = AttentionConfig(name="se"), AttentionConfig(name="cbam")
+
+
+ATTENTIONS = {
+    "none": PLAIN,
+    "bam": BAM_PAPER,
+    "bam-block": AttentionConfig(placement="block"),
+    "se": SE,
+    "cbam": CBAM_CONFIG,
+}
+
+
+NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet50-v1.5", "resnet101-v1.5"]
+
+
+NAMES += ["resnet8", "resnet20", "resnet32", "resnet56", "resnet110"]
+
+
+NAMES += ["preresnet110", "wrn-16-8", "wrn-28-8", "wrn-28-10", "resnext29-8x64d", "resnext29-16x64d", "densenet100-bc"]
+
+
+def build(name: str, attention: AttentionConfig, *, gate: str = "tanh", seed: int = 0, **shape: int) -> nn.Module:
+    shape = {"num_classes": 10, "in_channels": 3, **shape}
+    return build_model(name, attention, GATES.get(gate), seed=seed, **shape)
+
+
+def image(*shape: int, seed: int = 1) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
