@@ -126,7 +126,7 @@ def _all(batches: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.cat(x), torch.cat(labels)
 
 
-def evaluation_batches_depend_on_seed_and_epoch_and_not_on_where_a_run_was_cut(cluttered: tuple[Split, Split]) -> None:
+def test_batches_depend_on_seed_and_epoch_and_not_on_where_a_run_was_cut(cluttered: tuple[Split, Split]) -> None:
     part = cluttered[0].first(100)
     whole, labels = _all(_loader(part).training_batches(3))
     rest, rest_labels = _all(_loader(part).training_batches(3, first=2))

@@ -258,7 +258,7 @@ def test_cuda_graphs_compute_what_an_eager_step_does(on_gpu: tuple[Split, Split]
 
 
 @pytest.mark.gpu
-def evaluation_batches_are_the_same_on_every_device(on_gpu: tuple[Split, Split]) -> None:
+def test_batches_are_the_same_on_every_device(on_gpu: tuple[Split, Split]) -> None:
     there, here = _trainer(on_gpu), _trainer((on_gpu[0].to(torch.device("cpu")), on_gpu[1].to(torch.device("cpu"))))
     for (x, labels), (x_, labels_) in zip(
         here.loader.training_batches(1), there.loader.training_batches(1), strict=True
