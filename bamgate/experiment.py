@@ -143,7 +143,13 @@ def make_trainer(config: RunConfig, gate: Gate, data: DataSet, splits: tuple[Spl
         seed=seed,
     )
     model = build_model(
-        config.model, config.attention, gate, num_classes=data.classes, in_channels=data.channels, seed=seed
+        config.model,
+        config.attention,
+        gate,
+        num_classes=data.classes,
+        in_channels=data.channels,
+        image_size=data.size,
+        seed=seed,
     )
     return Trainer(model.to(device), loader, training)
 

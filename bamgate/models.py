@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bamgate.attention import BAM, CBAM, SqueezeExcitation
-from bamgate.backbones import BACKBONES, AttentionFactory, Sites
+from bamgate.backbones import BACKBONES, AttentionFactory, Sites, Size
 from bamgate.config import AttentionConfig
 from bamgate.gates import Gate
 from bamgate.seeding import drawing_from, stream_key
@@ -34,7 +34,14 @@ def attention_factory(config: AttentionConfig, gate: Gate) -> AttentionFactory |
 
 
 def build_model(
-    name: str, attention: AttentionConfig, gate: Gate, *, num_classes: int, in_channels: int, seed: int
+    name: str,
+    attention: AttentionConfig,
+    gate: Gate,
+    *,
+    num_classes: int,
+    in_channels: int,
+    image_size: Size,
+    seed: int,
 ) -> nn.Module:
     """The network `name` with attention at its sites, its weights drawn from `seed`; global randomness is untouched.
 
@@ -46,7 +53,7 @@ def build_model(
         factory = _seeded(factory, seed)
     sites = Sites(block=factory) if attention.placement == "block" else Sites(bottleneck=factory)
     with drawing_from(stream_key(seed, "init", 0)):
-        return BACKBONES.get(name)(num_classes=num_classes, in_channels=in_channels, sites=sites)
+        return BACKBONES.get(name)(num_classes=num_classes, in_channels=in_channels, image_size=image_size, sites=sites)
 
 
 def _seeded(factory: AttentionFactory, seed: int) -> AttentionFactory:

@@ -53,7 +53,7 @@ def _costs(name: str) -> dict[str, Any]:
     for label, attention in attentions.items():
         gate = load_gate(attention.gate)
         with torch.device("meta"):
-            model = build_model(name, attention, gate, num_classes=100, in_channels=3, seed=0)
+            model = build_model(name, attention, gate, num_classes=100, in_channels=3, image_size=(32, 32), seed=0)
         counted = cost(model, (3, 32, 32))
         row[label] = {"parameters": counted.params, "macs": counted.macs}
     return row

@@ -1,5 +1,7 @@
 """Networks with each attention."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -34,8 +36,8 @@ NAMES += ["resnet8", "resnet20", "resnet32", "resnet56", "resnet110"]
 NAMES += ["preresnet110", "wrn-16-8", "wrn-28-8", "wrn-28-10", "resnext29-8x64d", "resnext29-16x64d", "densenet100-bc"]
 
 
-def build(name: str, attention: AttentionConfig, *, gate: str = "tanh", seed: int = 0, **shape: int) -> nn.Module:
-    shape = {"num_classes": 10, "in_channels": 3, **shape}
+def build(name: str, attention: AttentionConfig, *, gate: str = "tanh", seed: int = 0, **shape: Any) -> nn.Module:
+    shape = {"num_classes": 10, "in_channels": 3, "image_size": (32, 32), **shape}
     return build_model(name, attention, GATES.get(gate), seed=seed, **shape)
 
 

@@ -15,7 +15,9 @@ from bamgate.tables import format_rows, parse_rows
 
 
 def test_the_plain_loop_trains() -> None:
-    model = build_model("resnet8", AttentionConfig(), GATES.get("sigmoid"), num_classes=10, in_channels=3, seed=0)
+    model = build_model(
+        "resnet8", AttentionConfig(), GATES.get("sigmoid"), num_classes=10, in_channels=3, image_size=(32, 32), seed=0
+    )
     loop = PlainLoop(model)
     x, labels = torch.randn(16, 3, 16, 16, generator=torch.Generator().manual_seed(0)), torch.arange(16) % 10
     first = loop.step(x, labels)
@@ -26,7 +28,9 @@ def test_the_plain_loop_trains() -> None:
 
 
 def _fresh() -> torch.nn.Module:
-    model = build_model("resnet8", AttentionConfig(), GATES.get("sigmoid"), num_classes=10, in_channels=3, seed=0)
+    model = build_model(
+        "resnet8", AttentionConfig(), GATES.get("sigmoid"), num_classes=10, in_channels=3, image_size=(32, 32), seed=0
+    )
     return model.train()
 
 

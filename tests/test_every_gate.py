@@ -47,7 +47,7 @@ SITES = {
 
 
 def network(config: AttentionConfig, gate: str) -> nn.Module:
-    model = build_model("resnet8", config, GATES.get(gate), num_classes=10, in_channels=1, seed=0)
+    model = build_model("resnet8", config, GATES.get(gate), num_classes=10, in_channels=1, image_size=(12, 9), seed=0)
     return model.double().train()
 
 

@@ -18,7 +18,7 @@ from bamgate.probes import QUANTILES, gate_sites, probe_gates
 
 def _network(attention: AttentionConfig) -> nn.Module:
     gate = GATES.get(attention.gate)
-    model = build_model("resnet8", attention, gate, num_classes=10, in_channels=1, seed=3)
+    model = build_model("resnet8", attention, gate, num_classes=10, in_channels=1, image_size=(12, 9), seed=3)
     # Batch norms that have seen something, so that evaluation differs from a fresh start.
     model.train()
     for i in range(3):
@@ -116,7 +116,9 @@ def test_gradients_of_the_last_training_step_do_not_count() -> None:
 
 def test_batch_statistics_are_those_of_the_batch() -> None:
     """The paper's layout: each branch ends in a batch norm with gain 1, so both SDs are 1 at the start."""
-    model = build_model("resnet8", AttentionConfig(), GATES.get("sigmoid"), num_classes=10, in_channels=1, seed=0)
+    model = build_model(
+        "resnet8", AttentionConfig(), GATES.get("sigmoid"), num_classes=10, in_channels=1, image_size=(12, 9), seed=0
+    )
     made = torch.Generator().manual_seed(0)
     rows = probe_gates(
         model,

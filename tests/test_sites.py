@@ -30,7 +30,7 @@ class Tagged(nn.Identity):
 
 
 def shapes_at(name: str, **which: Any) -> list[tuple[int, ...]]:
-    model = BACKBONES.get(name)(num_classes=10, in_channels=3, sites=Sites(**which)).eval()
+    model = BACKBONES.get(name)(num_classes=10, in_channels=3, image_size=(16, 24), sites=Sites(**which)).eval()
     with torch.no_grad():
         model(torch.zeros(1, 3, 16, 24))
     tags = [part for part in model.modules() if isinstance(part, Tagged)]
@@ -90,7 +90,7 @@ def test_block_attention_stands_on_the_branch_before_the_addition() -> None:
             return 0 * x
 
     sites = Sites(block=lambda channels: Mute())
-    model: Any = BACKBONES.get("resnet8")(num_classes=10, in_channels=3, sites=sites).eval()
+    model: Any = BACKBONES.get("resnet8")(num_classes=10, in_channels=3, image_size=(16, 24), sites=sites).eval()
     x = image(2, 3, 8, 8)
     y = model.stem(x)
     for stage in ("layer2", "layer3"):

@@ -57,7 +57,7 @@ def test_a_gate_that_draws_its_start_shifts_no_other_weight(options: dict[str, A
     states = []
     for gate in (DRAWS, GATES.get("tanh")):
         attention = AttentionConfig(gate=gate.name, **options)
-        model = build_model("resnet8", attention, gate, num_classes=10, in_channels=1, seed=5)
+        model = build_model("resnet8", attention, gate, num_classes=10, in_channels=1, image_size=(12, 9), seed=5)
         states.append({name: tensor for name, tensor in model.state_dict().items() if not name.endswith("gate.k")})
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())

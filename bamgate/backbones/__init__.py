@@ -10,5 +10,6 @@ from bamgate.backbones.backbone import BACKBONES as BACKBONES
 from bamgate.backbones.backbone import AttentionFactory as AttentionFactory
 from bamgate.backbones.backbone import Backbone as Backbone
 from bamgate.backbones.backbone import Sites as Sites
+from bamgate.backbones.backbone import Size as Size
 
-__all__ = ["BACKBONES", "AttentionFactory", "Backbone", "Sites"]
+__all__ = ["BACKBONES", "AttentionFactory", "Backbone", "Sites", "Size"]

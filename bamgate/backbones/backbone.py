@@ -9,6 +9,7 @@ from torch import nn
 from bamgate.registry import Registry
 
 AttentionFactory = Callable[[int], nn.Module]
+Size = tuple[int, int]  # H, W of the images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +32,13 @@ class Sites:
 
 
 class Backbone(Protocol):
-    """Builds a network for images of `in_channels` channels: B, in_channels, H, W -> B, num_classes."""
+    """Builds a network for images of `in_channels` channels: B, in_channels, H, W -> B, num_classes.
 
-    def __call__(self, *, num_classes: int, in_channels: int, sites: Sites) -> nn.Module: ...
+    `image_size` decides the stem where a family has one for small images and one for large; the network still
+    takes any size.
+    """
+
+    def __call__(self, *, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module: ...
 
 
 BACKBONES: Registry[Backbone] = Registry("model")

@@ -6,7 +6,7 @@ BAM stands before and after each transition (BAM paper, Table 3, caption): at 21
 import torch
 from torch import Tensor, nn
 
-from bamgate.backbones.backbone import BACKBONES, Sites, init_he
+from bamgate.backbones.backbone import BACKBONES, Sites, Size, init_he
 from bamgate.backbones.blocks import conv1x1, conv3x3
 from bamgate.backbones.staged import Stage, StagedNet, norm_relu
 
@@ -36,7 +36,7 @@ def _transition(c_in: int) -> nn.Sequential:
     return transition
 
 
-def densenet100(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
+def densenet100(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
     """Three dense blocks of 16 layers, two transitions."""
     channels, stages = 2 * GROWTH, []
     stem = conv3x3(in_channels, channels)

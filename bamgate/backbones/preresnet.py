@@ -6,7 +6,7 @@ those of a stride in the first 1x1. A shape-changing shortcut projects the raw i
 
 from torch import Tensor, nn
 
-from bamgate.backbones.backbone import BACKBONES, Sites, init_he
+from bamgate.backbones.backbone import BACKBONES, Sites, Size, init_he
 from bamgate.backbones.blocks import conv1x1, conv3x3
 from bamgate.backbones.staged import StagedNet, norm_relu, residual_stages
 
@@ -37,7 +37,7 @@ class PreActBottleneck(nn.Module):
         return y
 
 
-def preresnet110(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
+def preresnet110(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
     """Three stages of 64, 128 and 256 channels."""
 
     def block(c_in: int, c_out: int, stride: int) -> nn.Module:

@@ -6,7 +6,7 @@
 
 from torch import nn
 
-from bamgate.backbones.backbone import BACKBONES, Backbone, Sites
+from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size
 from bamgate.backbones.blocks import ResidualBlock, basic_residual, bottleneck_residual
 from bamgate.backbones.staged import StagedNet, conv_norm_relu_stem, residual_stages
 
@@ -15,7 +15,7 @@ EXPANSION = 4
 
 
 def _basic(depths: tuple[int, ...]) -> Backbone:
-    def build(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         def block(c_in: int, c_out: int, stride: int) -> nn.Module:
             return ResidualBlock(basic_residual(c_in, c_out, stride), c_in, c_out, stride, sites)
 
@@ -26,7 +26,7 @@ def _basic(depths: tuple[int, ...]) -> Backbone:
 
 
 def _bottleneck(depths: tuple[int, ...], *, stride_in_3x3: bool) -> Backbone:
-    def build(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         def block(c_in: int, c_out: int, stride: int) -> nn.Module:
             residual = bottleneck_residual(c_in, c_out // EXPANSION, c_out, stride, stride_in_3x3=stride_in_3x3)
             return ResidualBlock(residual, c_in, c_out, stride, sites)

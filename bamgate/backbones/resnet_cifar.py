@@ -5,13 +5,13 @@ Shortcuts that change shape are projections (option B); the paper's own CIFAR ru
 
 from torch import nn
 
-from bamgate.backbones.backbone import BACKBONES, Backbone, Sites
+from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size
 from bamgate.backbones.blocks import ResidualBlock, basic_residual
 from bamgate.backbones.staged import StagedNet, conv_norm_relu_stem, residual_stages
 
 
 def _builder(depth: int) -> Backbone:
-    def build(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         def block(c_in: int, c_out: int, stride: int) -> nn.Module:
             return ResidualBlock(basic_residual(c_in, c_out, stride), c_in, c_out, stride, sites)
 

@@ -5,7 +5,7 @@ The stride stands in the first 1x1: so the BAM paper's 4.99 GFLOPs come out, whi
 
 from torch import nn
 
-from bamgate.backbones.backbone import BACKBONES, Backbone, Sites
+from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size
 from bamgate.backbones.blocks import ResidualBlock, bottleneck_residual
 from bamgate.backbones.staged import StagedNet, conv_norm_relu_stem, residual_stages
 
@@ -13,7 +13,7 @@ BASE_WIDTH = 64
 
 
 def _builder(cardinality: int) -> Backbone:
-    def build(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         def block(c_in: int, c_out: int, stride: int) -> nn.Module:
             # 64 channels a group in the first stage, whose output is 256; twice as many in each later one.
             width = cardinality * BASE_WIDTH * c_out // 256

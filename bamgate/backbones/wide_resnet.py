@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, init_he
+from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size, init_he
 from bamgate.backbones.blocks import conv1x1, conv3x3
 from bamgate.backbones.staged import StagedNet, norm_relu, residual_stages
 
@@ -26,7 +26,7 @@ class WideBlock(nn.Module):
 
 
 def _builder(depth: int, widen: int) -> Backbone:
-    def build(*, num_classes: int, in_channels: int, sites: Sites) -> nn.Module:
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         def block(c_in: int, c_out: int, stride: int) -> nn.Module:
             return WideBlock(c_in, c_out, stride, sites)
 

@@ -56,7 +56,13 @@ def contenders(model: str, *, batch_size: int, workers: int, device: torch.devic
 class _Plain:
     def __init__(self, model: str, split: Split, batch_size: int, workers: int) -> None:
         network = build_model(
-            model, AttentionConfig(), load_gate("sigmoid"), num_classes=CLASSES, in_channels=3, seed=0
+            model,
+            AttentionConfig(),
+            load_gate("sigmoid"),
+            num_classes=CLASSES,
+            in_channels=3,
+            image_size=(32, 32),
+            seed=0,
         )
         self.loop = PlainLoop(network.to(split.images.device))
         self.images, self.labels = np.asarray(split.images.cpu()), split.labels.tolist()
