@@ -1,16 +1,19 @@
 """From names to a network: gate -> attention factory -> backbone; and what a network costs."""
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bamgate.attention import BAM, CBAM, SqueezeExcitation
-from bamgate.backbones import BACKBONES, AttentionFactory, Sites, Size
+from bamgate.attention import BAM, CBAM, AttentionModule, SqueezeExcitation
+from bamgate.backbones import AttentionFactory, Sites, Size, find_backbone
 from bamgate.config import AttentionConfig
-from bamgate.gates import Gate
+from bamgate.errors import UsageError
+from bamgate.gates import Gate, load_gate
+from bamgate.insertion import channels_at, check_site, find_stages, insert_module, inserted, remove_module
 from bamgate.seeding import drawing_from, stream_key
 
 
@@ -53,7 +56,7 @@ def build_model(
         factory = _seeded(factory, seed)
     sites = Sites(block=factory) if attention.placement == "block" else Sites(bottleneck=factory)
     with drawing_from(stream_key(seed, "init", 0)):
-        return BACKBONES.get(name)(num_classes=num_classes, in_channels=in_channels, image_size=image_size, sites=sites)
+        return find_backbone(name)(num_classes=num_classes, in_channels=in_channels, image_size=image_size, sites=sites)
 
 
 def _seeded(factory: AttentionFactory, seed: int) -> AttentionFactory:
@@ -66,6 +69,59 @@ def _seeded(factory: AttentionFactory, seed: int) -> AttentionFactory:
             return factory(channels)
 
     return build
+
+
+def insert_attention(
+    model: nn.Module,
+    sites: str | Iterable[str],
+    attention: AttentionConfig | AttentionFactory,
+    example: Tensor | None = None,
+) -> dict[str, nn.Module]:
+    """Put attention into any network, in place; the attention modules by site.
+
+    A module's output F becomes attention(F). The network's own state_dict keys stay as they are; those of the new
+    parts begin with `<site>.attention.`. `remove_attention` undoes it.
+
+    Args:
+        model: any network with 2-d feature maps.
+        sites: names of modules, each called once in a forward pass, whose output is B, C, H, W; or "stages": the last
+            module before each halving of the map.
+        attention: what stands at each site, or a function from channels to a module. `placement` has no meaning here.
+        example: an input of the network; by default one image of 224 x 224. Any size works afterwards.
+
+    Raises:
+        UsageError: there is no such site, or no stages are found; the network is as it was.
+    """
+    factory = _factory(attention)
+    if sites == "stages":
+        sites = find_stages(model, example)
+    channels = channels_at(model, [sites] if isinstance(sites, str) else sites, example)
+    for site in channels:
+        check_site(model, site)
+    like = next(model.parameters())
+    parts = {site: factory(c).to(like.device, like.dtype).train(model.training) for site, c in channels.items()}
+    for site, part in parts.items():
+        insert_module(model, site, part)
+    return parts
+
+
+def _factory(attention: AttentionConfig | AttentionFactory) -> AttentionFactory:
+    if not isinstance(attention, AttentionConfig):
+        return attention
+    if attention.name == "bam" and attention.placement != "bottleneck":
+        raise UsageError(f"placement={attention.placement!r} would have no effect: the sites say where; leave it out")
+    factory = attention_factory(attention, load_gate(attention.gate))
+    if factory is None:
+        raise UsageError("attention 'none' inserts nothing (allowed: bam, se, cbam)")
+    return factory
+
+
+def remove_attention(model: nn.Module) -> list[str]:
+    """Undo `insert_attention`; the sites that had attention."""
+    sites = list(inserted(model, AttentionModule))
+    for site in sites:
+        remove_module(model, site)
+    return sites
 
 
 class Cost(NamedTuple):

@@ -33,14 +33,14 @@ def command(
     """See HELP."""
     import os
 
-    from bamgate.backbones import BACKBONES
+    from bamgate.backbones import find_backbone
     from bamgate.benchmark import compare
     from bamgate.cli.console import err
     from bamgate.devices import resolve_device
 
     names = [name.strip() for name in models.split(",")]
     for name in names:
-        BACKBONES.get(name)
+        find_backbone(name)
     target = resolve_device(device)
     with err().status("") as status:
         rows = [

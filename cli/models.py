@@ -16,12 +16,12 @@ _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 def command(names: _Names = None, json: _Json = False) -> None:
     """See HELP."""
-    from bamgate.backbones import BACKBONES
+    from bamgate.backbones import BACKBONES, find_backbone
     from bamgate.cli.console import err, out, print_json, table
 
     chosen = names or BACKBONES.names()
     for name in chosen:
-        BACKBONES.get(name)
+        find_backbone(name)
     rows = [_costs(name) for name in chosen]
     if json:
         print_json(rows)

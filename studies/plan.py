@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from bamgate.backbones import BACKBONES
+from bamgate.backbones import find_backbone
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
-from bamgate.data import DATASETS
+from bamgate.data import IMAGE_SIZE, check_augment, default_root, find_dataset
 from bamgate.errors import UsageError
 from bamgate.gates import Gate, load_gate
 from bamgate.recipes import RECIPES
@@ -28,24 +28,32 @@ class Plan:
     def folder(self) -> Path:
         """Where the cells go if nobody says otherwise."""
         base = self.base
-        return Path("runs") / f"{base.dataset}-{base.model}-{base.attention.name}-{base.design_sha256[:8]}"
+        return Path("runs") / f"{base.dataset.replace(':', '-')}-{base.model}-{base.attention.name}-{base.design_sha256[:8]}"
 
 
 def with_gate(config: RunConfig, gate: str, seed: int) -> RunConfig:
     return replace(config, seed=seed, attention=replace(config.attention, gate=gate))
 
 
-def make_plan(settings: Settings) -> Plan:
-    """Resolve names to parts and check everything; UsageError before anything has been begun."""
-    data = DATASETS.get(settings.get("dataset", FIELDS["dataset"].default))
+def make_plan(settings: Settings, data_root: Path | None = None) -> Plan:
+    """Resolve names to parts and check everything, before anything has been begun.
+
+    Raises:
+        UsageError: a setting is wrong.
+        DataError: the data set is a folder in `data_root` (or `default_root`) that cannot be used.
+    """
+    data = find_dataset(settings.get("dataset", FIELDS["dataset"].default), data_root or default_root())
+    image_size = settings.get("image_size", IMAGE_SIZE if data.files else None)
+    data = data.at(image_size)
     model = settings.get("model", data.model)
-    BACKBONES.get(model)
+    find_backbone(model)
     if settings.get("train_limit", 0) > data.train:
         raise UsageError(
             f"train_limit {settings['train_limit']} is more than the {data.train} training images of {data.name}"
         )
     gates = _gates(settings)
     training = _training(settings, data.recipe)
+    check_augment(training.augment, files=data.files)
     images = training.train_limit or data.train
     if training.batch_size > images:
         raise UsageError(
@@ -56,6 +64,7 @@ def make_plan(settings: Settings) -> Plan:
     base = RunConfig(
         dataset=data.name,
         model=model,
+        image_size=image_size,
         attention=AttentionConfig(**{**attention, "gate": gates[0].name}),
         training=training,
     )
@@ -86,7 +95,7 @@ def _training(settings: Settings, default_recipe: str) -> TrainingConfig:
     base = asdict(recipe) | {"attention_weight_decay": None}
     if given.get("schedule", recipe.schedule) != recipe.schedule:
         base |= {"milestones": (), "gamma": TrainingConfig.gamma}
-    if given.get("augment") == "none":
+    if given.get("augment") in ("none", "resized-crop-flip"):
         base |= {"crop_padding": TrainingConfig.crop_padding}
     stretch = given.get("epochs", recipe.epochs) / recipe.epochs
     base["warmup_epochs"] *= stretch

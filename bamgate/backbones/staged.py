@@ -5,16 +5,17 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from bamgate.backbones.backbone import Sites, init_he
+from bamgate.backbones.backbone import SMALL, Sites, Size, init_he
 from bamgate.backbones.blocks import conv3x3
 
 
 class Stage(NamedTuple):
-    """A part of a network by name, and the channels that it puts out."""
+    """A part of a network by name, the channels that it puts out, and whether attention may follow."""
 
     name: str
     module: nn.Module
     channels: int
+    has_site: bool = True
 
 
 class StagedNet(nn.Module):
@@ -36,7 +37,8 @@ class StagedNet(nn.Module):
         init_he(stem)
         self.stem = stem
         self.stages = nn.ModuleDict({stage.name: stage.module for stage in stages})
-        self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels) for stage in stages[:-1]})
+        with_site = [stage for stage in stages[:-1] if stage.has_site]
+        self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels) for stage in with_site})
         self.tail = nn.Identity() if tail is None else tail
         self.classifier = nn.Linear(stages[-1].channels, num_classes)
 
@@ -53,6 +55,14 @@ class StagedNet(nn.Module):
 def conv_norm_relu_stem(in_channels: int, channels: int) -> nn.Sequential:
     """The stem of small-image networks that normalise after convolving."""
     return nn.Sequential(conv3x3(in_channels, channels), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+
+
+def stem_for(image_size: Size, in_channels: int, channels: int) -> nn.Sequential:
+    """The 7x7 stem with max pooling (He et al. 2016, Table 1); the small one for images of at most 64 pixels a side."""
+    if max(image_size) <= SMALL:
+        return conv_norm_relu_stem(in_channels, channels)
+    conv = nn.Conv2d(in_channels, channels, 7, stride=2, padding=3, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels), nn.ReLU(inplace=True), nn.MaxPool2d(3, stride=2, padding=1))
 
 
 def norm_relu(channels: int) -> nn.Sequential:

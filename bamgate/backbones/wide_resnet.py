@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 
 from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size, init_he
-from bamgate.backbones.blocks import conv1x1, conv3x3
-from bamgate.backbones.staged import StagedNet, norm_relu, residual_stages
+from bamgate.backbones.blocks import ResidualBlock, basic_residual, conv1x1, conv3x3
+from bamgate.backbones.staged import StagedNet, norm_relu, residual_stages, stem_for
 
 
 class WideBlock(nn.Module):
@@ -40,3 +40,21 @@ def _builder(depth: int, widen: int) -> Backbone:
 
 for _depth, _widen in ((16, 8), (28, 8), (28, 10)):
     BACKBONES.register(f"wrn-{_depth}-{_widen}", _builder(_depth, _widen))
+
+
+def _imagenet_builder(widen: float) -> Backbone:
+    """ResNet-18 with every stage `widen` times as wide, the stem as it is (BAM paper, Table 3b)."""
+
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
+        def block(c_in: int, c_out: int, stride: int) -> nn.Module:
+            return ResidualBlock(basic_residual(c_in, c_out, stride), c_in, c_out, stride, sites)
+
+        widths = tuple(int(width * widen) for width in (64, 128, 256, 512))
+        stages = residual_stages(block, c_in=64, depths=(2, 2, 2, 2), widths=widths)
+        return StagedNet(stem_for(image_size, in_channels, 64), stages, num_classes=num_classes, sites=sites)
+
+    return build
+
+
+for _factor in (1.5, 2.0):
+    BACKBONES.register(f"wrn-18-{_factor}", _imagenet_builder(_factor))

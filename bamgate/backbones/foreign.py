@@ -1,0 +1,72 @@
+"""Networks of torchvision and timm by name, `torchvision:resnet50` and `timm:regnety_004`, with sites found in them."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from torch import nn
+
+from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size, insert_all
+from bamgate.errors import UsageError, nearest, unknown
+from bamgate.insertion import channels_at, find_stages
+
+# Their training output is a tuple with auxiliary classifiers unless these are left out.
+_WITHOUT_AUXILIARY = {"googlenet", "inception_v3"}
+
+
+def find_backbone(name: str) -> Backbone:
+    """A registered network, or one of another library; UsageError with the nearest name for any other."""
+    library, colon, wanted = name.partition(":")
+    if not colon:
+        if name in BACKBONES:
+            return BACKBONES.get(name)
+        raise unknown("model", name, [*BACKBONES.names(), *(f"{library}:NAME" for library in LIBRARIES)])
+    if library not in LIBRARIES:
+        raise unknown("library of networks", library, LIBRARIES)
+    return LIBRARIES[library](wanted)
+
+
+def _torchvision(name: str) -> Backbone:
+    from torchvision import models
+
+    _require("torchvision", name, models.list_models(module=models))
+
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
+        if in_channels != 3:
+            raise UsageError(f"torchvision:{name} takes images of 3 channels, these have {in_channels}")
+        extra: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in _WITHOUT_AUXILIARY else {}
+        net = models.get_model(name, weights=None, num_classes=num_classes, **extra)
+        return _with_attention(net, f"torchvision:{name}", sites)
+
+    return build
+
+
+def _timm(name: str) -> Backbone:
+    try:
+        import timm
+    except ImportError:
+        raise UsageError(f"model 'timm:{name}' needs timm: pip install timm") from None
+    _require("timm", name, timm.list_models())
+
+    def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
+        net = timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)
+        return _with_attention(net, f"timm:{name}", sites)
+
+    return build
+
+
+LIBRARIES: dict[str, Callable[[str], Backbone]] = {"torchvision": _torchvision, "timm": _timm}
+
+
+def _require(library: str, name: str, names: Collection[str]) -> None:
+    if name not in names:
+        raise UsageError(
+            f"{library} has no model {name!r}{nearest(name, names)} (its list_models() names all {len(names)})"
+        )
+
+
+def _with_attention(net: nn.Module, name: str, sites: Sites) -> nn.Module:
+    if sites.block is not None:
+        raise UsageError(f"{name}: its blocks are not known here (allowed placement: bottleneck)")
+    if sites.bottleneck is not None:
+        insert_all(net, sites.bottleneck, channels_at(net, find_stages(net)))
+    return net

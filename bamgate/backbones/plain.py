@@ -1,0 +1,50 @@
+"""Networks without batch norm: SqueezeNet 1.1 (Iandola et al. 2016) and VGG-16 (Simonyan, Zisserman 2015).
+
+torchvision's own, so its weights load. Nothing absorbs a constant factor of the scale here: where the gate's centre
+lies should matter. BAM stands before each pooling but one at the very end.
+"""
+
+from typing import Any
+
+from torch import nn
+
+from bamgate.backbones.backbone import BACKBONES, Sites, Size, insert_all
+from bamgate.errors import UsageError
+
+
+def squeezenet(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
+    """Three sites, at 64, 128 and 256 channels: the BAM paper's parameter count has three."""
+    from torchvision import models
+
+    net: Any = models.squeezenet1_1(weights=None, num_classes=num_classes)
+    _take_channels(net, in_channels)
+    insert_all(net, sites.bottleneck, {"features.1": 64, "features.4": 128, "features.7": 256})
+    fires = {name: m.expand3x3.out_channels * 2 for name, m in net.named_modules() if hasattr(m, "expand3x3")}
+    insert_all(net, sites.block, fires)
+    return net  # type: ignore[no-any-return]
+
+
+def vgg16(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
+    """Four sites, at 64, 128, 256 and 512 channels; the last pooling is followed by the classifier alone."""
+    from torchvision import models
+
+    if sites.block is not None:
+        raise UsageError("vgg16 has no blocks, so placement 'block' has no place there (allowed: bottleneck)")
+    net: Any = models.vgg16(weights=None, num_classes=num_classes)
+    _take_channels(net, in_channels)
+    insert_all(net, sites.bottleneck, {"features.3": 64, "features.8": 128, "features.15": 256, "features.22": 512})
+    return net  # type: ignore[no-any-return]
+
+
+def _take_channels(net: Any, in_channels: int) -> None:
+    first = net.features[0]
+    if in_channels != first.in_channels:
+        net.features[0] = nn.Conv2d(
+            in_channels, first.out_channels, first.kernel_size, stride=first.stride, padding=first.padding
+        )
+        nn.init.kaiming_normal_(net.features[0].weight, mode="fan_out", nonlinearity="relu")
+        nn.init.zeros_(net.features[0].bias)
+
+
+BACKBONES.register("squeezenet1.1", squeezenet)
+BACKBONES.register("vgg16", vgg16)

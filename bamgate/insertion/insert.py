@@ -1,0 +1,98 @@
+"""A module applied to what a named module puts out. The network's own names, and so its state_dict keys, stay."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import Tensor, nn
+
+from bamgate.errors import UsageError, nearest, unknown
+from bamgate.insertion.dry_run import Call, calls, dry_run
+
+NAME = "attention"
+
+
+def insert_module(model: nn.Module, site: str, module: nn.Module) -> None:
+    """Apply `module` to the output of the module called `site`, as `site`.attention.
+
+    A Sequential takes it as its last member, any other module as a part that a forward hook calls: the hook holds
+    no reference of its own, so copies, pickles and replicas call their own part.
+
+    Raises:
+        UsageError: there is no such site, it is taken, or it calls whatever parts it has.
+    """
+    place = check_site(model, site)
+    place.add_module(NAME, module)
+    if type(place).forward is not nn.Sequential.forward:
+        place.attention_hook = place.register_forward_hook(_apply)  # type: ignore[assignment]
+
+
+def check_site(model: nn.Module, site: str) -> nn.Module:
+    """The module called `site`; UsageError where there is none or nothing can be inserted there."""
+    place = _find(model, site)
+    if hasattr(place, NAME):
+        raise UsageError(f"site {site!r} has a part called {NAME!r} already; remove it first")
+    if isinstance(place, nn.ModuleList | nn.ModuleDict):
+        raise UsageError(f"site {site!r} is a {type(place).__name__}; name the module after it or one inside")
+    return place
+
+
+def _apply(site: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    refined: Tensor = site.attention(output)
+    return refined
+
+
+def remove_module(model: nn.Module, site: str) -> None:
+    """Undo `insert_module`; UsageError where nothing was inserted at `site`."""
+    places = inserted(model)
+    if site not in places:
+        raise unknown("site with attention", site, places)
+    place = model.get_submodule(site)
+    delattr(place, NAME)
+    if "attention_hook" in vars(place):
+        vars(place).pop("attention_hook").remove()
+
+
+def inserted(model: nn.Module, kind: type[nn.Module] = nn.Module) -> dict[str, nn.Module]:
+    """What has been inserted, by site."""
+    parts = {name: getattr(place, NAME, None) for name, place in model.named_modules() if name}
+    return {name: part for name, part in parts.items() if isinstance(part, kind)}
+
+
+def channels_at(model: nn.Module, sites: Iterable[str], example: Tensor | None = None) -> dict[str, int]:
+    """Channels that each site puts out, by a dry run.
+
+    Raises:
+        UsageError: a site does not exist, is not called exactly once in a forward pass, or puts out no map.
+    """
+    names = list(sites)
+    for name in names:
+        _find(model, name)
+    if repeated := [name for name in names if names.count(name) > 1]:
+        raise UsageError(f"site {repeated[0]!r} is named twice")
+    made: dict[str, list[Call]] = {name: [] for name in names}
+    for call in calls(dry_run(model, example)):
+        if call.name in made:
+            made[call.name].append(call)
+    return {name: _channels(name, of_site) for name, of_site in made.items()}
+
+
+def _channels(name: str, of_site: list[Call]) -> int:
+    if len(of_site) != 1:
+        times = f"{len(of_site)} times" if of_site else "never"
+        raise UsageError(f"site {name!r} is called {times} in a forward pass; a site is called once")
+    if of_site[0].after is None:
+        raise UsageError(f"site {name!r} puts out no map of shape B, C, H, W; choose a module that does")
+    return of_site[0].after[1]
+
+
+def _find(model: nn.Module, site: str) -> nn.Module:
+    modules = dict(model.named_modules())
+    if not site or site not in modules:
+        raise _no_site(site, [name for name in modules if name])
+    return modules[site]
+
+
+def _no_site(site: str, names: list[str]) -> UsageError:
+    """Names near the top of the network are listed; the nearest guess is taken from all."""
+    top = [name for name in names if name.count(".") == 0]
+    return UsageError(f"unknown site {site!r}{nearest(site, names)} (at the top: {', '.join(top)})")
