@@ -1,59 +1,145 @@
-"""`bamgate models`: the networks, and what each costs with each attention."""
+"""`bamgate models`: the networks, and what each costs with each attention, beside what the paper prints."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-HELP = """Show the networks: parameters in millions and GMACs for one 32x32x3 image and 100 classes.
+if TYPE_CHECKING:
+    from bamgate.paper import Images
+
+HELP = """Show the networks: parameters in millions and GMACs of one image, beside the paper's printed figures.
 
 Plain, with SE, with BAM at the bottlenecks and with BAM in each block (BAM-C); BAM in the layout "counted", whose
-parameters are the paper's.
+parameters are the paper's. Also for networks of torchvision and timm: bamgate models timm:resnet50
 """
+TITLE = "Parameters in millions / GMACs of one image; below, what the BAM paper prints"
+LEGEND = "= the printed digits, ~ within one unit of the last digit, x differs (see below), - not printed"
 
 _Names = Annotated[list[str] | None, typer.Argument(help="networks [all]")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+_Markdown = Annotated[bool, typer.Option("--markdown", help="print the networks of the paper as a Markdown table")]
 
 
-def command(names: _Names = None, json: _Json = False) -> None:
+def command(names: _Names = None, json: _Json = False, markdown: _Markdown = False) -> None:
     """See HELP."""
     from bamgate.backbones import BACKBONES, find_backbone
-    from bamgate.cli.console import err, out, print_json, table
+    from bamgate.cli.console import err, print_json
+    from bamgate.errors import UsageError
+    from bamgate.paper import SIZES, images_of
 
-    chosen = names or BACKBONES.names()
+    if json and markdown:
+        raise UsageError("--json and --markdown are two forms of the same; give one of them")
+    chosen = names or (list(dict.fromkeys(name for name, _ in SIZES)) if markdown else BACKBONES.names())
     for name in chosen:
         find_backbone(name)
-    rows = [_costs(name) for name in chosen]
+    with err().status("") as status:
+        rows = [_row(name, images, status.update) for name in chosen for images in images_of(name)]
     if json:
         print_json(rows)
-        return
-    columns = ("plain", "SE", "BAM", "BAM-C")
-    grid = table("Parameters in millions / GMACs, for one 32x32x3 image and 100 classes", "network", *columns)
-    for row in rows:
-        cells = [f"{row[c]['parameters'] / 1e6:.3f} / {row[c]['macs'] / 1e9:.3f}" for c in columns]
-        grid.add_row(row["network"], *cells)
-    out().print(grid)
-    err().print(f"Next: bamgate run --model {chosen[0]} --dry-run", markup=False)
+    elif markdown:
+        print(_markdown(rows))
+    else:
+        _show(rows)
+        err().print(f"Next: bamgate run --model {chosen[0]} --dry-run", markup=False)
 
 
-def _costs(name: str) -> dict[str, Any]:
+def _row(name: str, images: "Images", tell: Callable[[str], None]) -> dict[str, Any]:
+    """Figures of one network on one data set; a kind of attention that it has no place for is None."""
+    from bamgate.paper import KINDS, SIZES, compare
+
+    tell(f"counting {name}")
+    row: dict[str, Any] = {"network": name, "images": images.name, "size": images.size, "classes": images.classes}
+    for kind in KINDS:
+        row[kind] = counted = _count(name, kind, images)
+        printed = SIZES.get((name, images), {}).get(kind)
+        if counted and printed:
+            counted["printed"] = printed._asdict()
+            counted["agreement"] = {
+                "parameters": compare(counted["parameters"] / 1e6, printed.parameters).value,
+                "gflops": compare(counted["macs"] / 1e9, printed.gflops).value,
+            }
+    return row
+
+
+def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
     """Counted on weights that are never drawn, so that the largest networks take no memory."""
     import torch
 
     from bamgate.config import AttentionConfig
+    from bamgate.errors import UsageError
     from bamgate.gates import load_gate
     from bamgate.models import build_model, cost
 
-    attentions = {
+    attention = {
         "plain": AttentionConfig(name="none", gate="none"),
         "SE": AttentionConfig(name="se"),
         "BAM": AttentionConfig(layout="counted"),
         "BAM-C": AttentionConfig(layout="counted", placement="block"),
-    }
-    row: dict[str, Any] = {"network": name}
-    for label, attention in attentions.items():
-        gate = load_gate(attention.gate)
+    }[kind]
+    shape = {"num_classes": images.classes, "in_channels": 3, "image_size": (images.size, images.size)}
+    try:
         with torch.device("meta"):
-            model = build_model(name, attention, gate, num_classes=100, in_channels=3, image_size=(32, 32), seed=0)
-        counted = cost(model, (3, 32, 32))
-        row[label] = {"parameters": counted.params, "macs": counted.macs}
-    return row
+            model = build_model(name, attention, load_gate(attention.gate), seed=0, **shape)
+    except UsageError:
+        if attention.placement == "block":
+            return None
+        raise
+    counted = cost(model, (3, images.size, images.size))
+    return {"parameters": counted.params, "macs": counted.macs}
+
+
+def _figures(cell: dict[str, Any] | None) -> str:
+    return f"{cell['parameters'] / 1e6:.3f} / {cell['macs'] / 1e9:.3f}" if cell else "-"
+
+
+def _printed(cell: dict[str, Any] | None) -> str:
+    if not cell or "printed" not in cell:
+        return "-"
+    printed, marks = cell["printed"], cell["agreement"]
+    return f"{printed['parameters']} {marks['parameters']} / {printed['gflops']} {marks['gflops']}"
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    from bamgate.cli.console import out, table
+    from bamgate.paper import KINDS
+
+    grid = table(TITLE, "network", "images", *KINDS)
+    for row in rows:
+        grid.add_row(row["network"], f"{row['images']} {row['size']}", *(_figures(row[kind]) for kind in KINDS))
+        if _has_printed(row):
+            grid.add_row("", "paper", *(_printed(row[kind]) for kind in KINDS), style="dim")
+    out().print(grid)
+    if any(_has_printed(row) for row in rows):
+        out().print(f"\n{LEGEND}", markup=False)
+    for note in _notes(rows):
+        out().print(note, markup=False)
+
+
+def _has_printed(row: dict[str, Any]) -> bool:
+    from bamgate.paper import KINDS
+
+    return any(row[kind] and "printed" in row[kind] for kind in KINDS)
+
+
+def _notes(rows: list[dict[str, Any]]) -> list[str]:
+    from bamgate.paper import NOTES
+
+    return [f"{name}: {NOTES[name]}" for name in dict.fromkeys(row["network"] for row in rows) if name in NOTES]
+
+
+def _markdown(rows: list[dict[str, Any]]) -> str:
+    from bamgate.paper import KINDS
+
+    lines = [f"| network | images | {' | '.join(KINDS)} |", "|---" * (2 + len(KINDS)) + "|"]
+    for row in rows:
+        cells = [_pair(row[kind]) for kind in KINDS]
+        lines.append(f"| {row['network']} | {row['images']} {row['size']} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", LEGEND + ".", "", *(f"- {note}" for note in _notes(rows))])
+
+
+def _pair(cell: dict[str, Any] | None) -> str:
+    """Ours, and below it what is printed where the paper prints something."""
+    if not cell or "printed" not in cell:
+        return _figures(cell)
+    return f"{_figures(cell)}<br>{_printed(cell)}"

@@ -14,7 +14,14 @@ FOLDERS = {"bamgate": "bamgate", "cli": "bamgate.cli", "studies": "bamgate.studi
 # From the ground up. A module imports from its own floor and from those below it.
 FLOORS = [
     ["bamgate", "bamgate.errors"],
-    ["bamgate.registry", "bamgate.options", "bamgate.seeding", "bamgate.storage", "bamgate.environment"],
+    [
+        "bamgate.registry",
+        "bamgate.options",
+        "bamgate.paper",
+        "bamgate.seeding",
+        "bamgate.storage",
+        "bamgate.environment",
+    ],
     ["bamgate.config", "bamgate.tables", "bamgate.devices"],
     ["bamgate.recipes", "bamgate.gates", "bamgate.runlog", "bamgate.insertion"],
     ["bamgate.attention", "bamgate.backbones", "bamgate.data", "bamgate.collect"],
@@ -32,6 +39,7 @@ WITHOUT_TORCH = [
     "options",
     "config",
     "recipes",
+    "paper",
     "tables",
     "storage",
     "environment",
