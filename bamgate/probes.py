@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bamgate.attention import BAM, AttentionModule, Scale
+from bamgate.backbones.staged import StagedNet
 from bamgate.gates.gate import values_and_slopes
 
 MAX_VALUES = 1 << 20
@@ -24,11 +25,17 @@ Figures = dict[str, Any]
 
 def gate_sites(model: nn.Module) -> dict[str, Scale]:
     """Every gate of the network by site: the stage or block that it stands in ("layer1", "layer1.0.channel")."""
-    return {_site_name(path): module for path, module in model.named_modules() if isinstance(module, Scale)}
+    return {_site_name(model, path): module for path, module in model.named_modules() if isinstance(module, Scale)}
 
 
-def _site_name(path: str) -> str:
-    return ".".join(part for part in path.split(".") if part not in ("stages", "sites", "attention", "scale"))
+def _site_name(model: nn.Module, path: str) -> str:
+    """The path without the names that only say where attention is kept."""
+    parts = [part for part in path.split(".") if part != "scale"]
+    if "attention" in parts:
+        del parts[len(parts) - 1 - parts[::-1].index("attention")]
+    if isinstance(model, StagedNet) and parts[0] in ("stages", "sites"):
+        del parts[0]
+    return ".".join(parts)
 
 
 def probe_gates(
@@ -54,7 +61,11 @@ def probe_gates(
     hooks += [hook for name, module in _bams(model).items() for hook in _branch_hooks(figures, name, module)]
     model.zero_grad(set_to_none=True)  # the last training step's are still there
     was_training, buffers = model.training, [buffer.clone() for buffer in model.buffers()]
-    model.train(batch_statistics)
+    model.eval()
+    # Norms alone: dropout would make the figures random.
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train(batch_statistics)
     try:
         with autocast:
             logits = model(x).float()
@@ -71,7 +82,7 @@ def probe_gates(
 
 
 def _bams(model: nn.Module) -> dict[str, BAM]:
-    return {_site_name(path): module for path, module in model.named_modules() if isinstance(module, BAM)}
+    return {_site_name(model, path): module for path, module in model.named_modules() if isinstance(module, BAM)}
 
 
 def _recorder(figures: dict[str, Figures], name: str, masks: Tensor | None) -> Any:
@@ -156,7 +167,7 @@ def _add_gradient_norms(model: nn.Module, figures: dict[str, Figures]) -> None:
         if isinstance(module, Scale):
             around = model.get_submodule(path.rpartition(".")[0])
             norm = _gradient_norm(list(around.parameters()))
-            figures[_site_name(path)] |= {"gradient_attention": norm, "gradient_trunk": trunk}
+            figures[_site_name(model, path)] |= {"gradient_attention": norm, "gradient_trunk": trunk}
 
 
 def _gradient_norm(parameters: list[nn.Parameter]) -> float:
