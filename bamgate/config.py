@@ -98,9 +98,9 @@ class TrainingConfig:
     )
     gamma: float = option(0.2, "schedule step: factor of each drop", low=0, high=1, above_low=True)
     label_smoothing: float = option(0.0, "share of the target spread over all classes", low=0, high=1)
-    augment: str = option("none", "augmentation", choices=("none", "crop", "crop-flip"))
+    augment: str = option("none", "augmentation", choices=("none", "crop", "crop-flip", "resized-crop-flip"))
     crop_padding: int = option(4, "pixels of zero padding around the image before the crop", low=1)
-    train_limit: int | None = option(None, "train on the first N images only, for trying things out", low=2)
+    train_limit: int | None = option(None, "train on N images only, for trying things out", low=2)
     precision: str = option("fp32", "arithmetic of the network; gates always compute in fp32", choices=("fp32", "bf16"))
     channels_last: bool = option(True, "NHWC memory layout")
     compile: str = option("off", "torch.compile", choices=("off", "default", "cuda-graphs"))
@@ -118,8 +118,8 @@ class TrainingConfig:
             raise UsageError(f"milestones would have no effect: schedule {self.schedule!r} has none; leave them out")
         if self.schedule != "step" and self.gamma != type(self).gamma:
             raise UsageError(f"gamma would have no effect: schedule {self.schedule!r} has no drops; leave it out")
-        if self.augment == "none" and self.crop_padding != type(self).crop_padding:
-            raise UsageError("crop_padding would have no effect: augment 'none' has no crop; leave it out")
+        if self.augment in ("none", "resized-crop-flip") and self.crop_padding != type(self).crop_padding:
+            raise UsageError(f"crop_padding would have no effect: augment {self.augment!r} pads nothing; leave it out")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise UsageError(f"milestones must rise, got {_numbers(self.milestones)}")
         if self.milestones and self.milestones[-1] >= self.epochs:
@@ -141,7 +141,8 @@ class RunConfig:
     """One cell: a network, its attention, a data set, a recipe and a seed. No path, device or worker count."""
 
     dataset: str = option("cluttered-digits", "data set (bamgate data list)")
-    model: str = option("resnet8", "network (bamgate models; resnet8 for digits, resnet20 for CIFAR)")
+    model: str = option("resnet8", "network (bamgate models; each data set brings its own)")
+    image_size: int | None = option(None, "image folders: pixels a side (224)", low=8)
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -157,6 +158,9 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as they stand in config.json."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        # It came after the first cells were stored, whose hashes go on to name them.
+        if self.image_size is None:
+            del plain["image_size"]
         return plain
 
     @property

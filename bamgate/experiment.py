@@ -1,21 +1,31 @@
 """The composition root: a configuration and a folder in, a finished cell out."""
 
+import contextlib
 import functools
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
 from bamgate.config import SCHEMA, RunConfig
-from bamgate.data import DATASETS, DataSet, ImageLoader, Split, default_root
+from bamgate.data import (
+    DataSet,
+    FileSplit,
+    Splits,
+    dead_workers_named,
+    default_root,
+    default_workers,
+    find_dataset,
+    make_loader,
+)
 from bamgate.devices import cpu_threads, describe_device, resolve_device, use_exact_arithmetic
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.gates import Gate, fingerprint, load_gate
-from bamgate.models import build_model, cost
+from bamgate.models import Cost, build_model, cost
 from bamgate.probes import probe_gates
 from bamgate.runlog import CellLog, open_cell
 from bamgate.storage import sole_writer
@@ -37,13 +47,27 @@ class Execution:
         device: "cpu", "cuda" or "cuda:N".
         threads: of the CPU. One by default: seeds side by side are faster than threads, and rounding stays the same.
         data_root: the folder of the data sets.
+        workers: processes that decode image files, 0 for none; None: a core less than there are.
         should_stop: asked at every step boundary.
     """
 
     device: str = "cpu"
     threads: int = 1
     data_root: Path | None = None
+    workers: int | None = None
     should_stop: Callable[[], bool] = lambda: False
+
+    @property
+    def root(self) -> Path:
+        return self.data_root or default_root()
+
+    def workers_for(self, data: DataSet) -> int:
+        """How many processes decode; UsageError where a number was given and there is nothing to decode."""
+        if data.files:
+            return default_workers() if self.workers is None else self.workers
+        if self.workers is not None:
+            raise UsageError(f"workers would have no effect: {data.name} is in memory; leave it out")
+        return 0
 
 
 class Listener:
@@ -95,23 +119,30 @@ def run_cell(
 def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, listener: Listener) -> None:
     device = resolve_device(execution.device)
     # All that can be refused is built before anything is written.
-    splits = _splits(config.dataset, config.training.train_limit, execution.data_root or default_root(), device)
-    trainer = make_trainer(config, gate, DATASETS.get(config.dataset), splits, config.seed)
+    data = find_dataset(config.dataset, execution.root).at(config.image_size)
+    workers = execution.workers_for(data)
+    splits = _splits(config.dataset, config.training.train_limit, execution.root, device)
+    trainer = make_trainer(config, gate, data, splits, config.seed, workers=workers)
     log = open_cell(out, config)
-    with sole_writer(log.folder):
+    with sole_writer(log.folder), contextlib.closing(trainer.loader), dead_workers_named():
         log.claim(_identity(config, gate))
-        log.bind({"schema": SCHEMA, **describe_device(device, execution.threads)})
+        log.bind({"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)})
         if log.result() is None:
-            _Cell(config, trainer, log, execution, listener).run()
+            _Cell(config, trainer, log, execution, listener, cost(trainer.model, data.image_shape)).run()
 
 
 @functools.lru_cache(maxsize=1)
-def _splits(dataset: str, train_limit: int | None, root: Path, device: torch.device) -> tuple[Split, Split]:
-    """Both splits on the device; kept, so that the cells of one study read and check the files once."""
-    train, test = DATASETS.get(dataset).load(root)
+def _splits(dataset: str, train_limit: int | None, root: Path, device: torch.device) -> Splits:
+    """Both splits for the device; kept, so that the cells of one study read and check the files once."""
+    train, test = find_dataset(dataset, root).load(root)
     if train_limit is not None:
         train = train.first(train_limit)
-    return train.to(device), test.to(device)
+    return cast(Splits, (train.to(device), test.to(device)))
+
+
+def _data_facts(splits: Splits) -> dict[str, str]:
+    """What data sets without a known checksum were trained on."""
+    return {"listing_sha256": splits[0].listing_sha256} if isinstance(splits[0], FileSplit) else {}
 
 
 def _identity(config: RunConfig, gate: Gate) -> dict[str, Any]:
@@ -125,30 +156,23 @@ def _identity(config: RunConfig, gate: Gate) -> dict[str, Any]:
     }
 
 
-def make_trainer(config: RunConfig, gate: Gate, data: DataSet, splits: tuple[Split, Split], seed: int) -> Trainer:
-    """Network, batches and optimiser of a cell, on the device of the splits."""
-    training, (train, test) = config.training, splits
-    device = train.images.device
+def make_trainer(
+    config: RunConfig, gate: Gate, data: DataSet, splits: Splits, seed: int, *, workers: int = 0
+) -> Trainer:
+    """Network, batches and optimiser of a cell, on the device of the splits; `workers` decode image files."""
+    training, device = config.training, splits[0].device
     if device.type == "cpu" and training.compile == "cuda-graphs":
         raise UsageError("compile 'cuda-graphs' needs --device cuda (allowed on the cpu: off, default)")
     if device.type == "cuda":
         use_exact_arithmetic()
-    loader = ImageLoader(
-        train,
-        test,
-        batch_size=training.batch_size,
-        augment=training.augment,
-        padding=training.crop_padding,
-        channels_last=training.channels_last,
-        seed=seed,
-    )
+    loader = make_loader(data, splits, training, seed=seed, workers=workers)
     model = build_model(
         config.model,
         config.attention,
         gate,
         num_classes=data.classes,
         in_channels=data.channels,
-        image_size=data.size,
+        image_size=data.image_shape[1:],
         seed=seed,
     )
     return Trainer(model.to(device), loader, training)
@@ -158,11 +182,17 @@ class _Cell:
     """One cell on its way from a position to its result."""
 
     def __init__(
-        self, config: RunConfig, trainer: Trainer, log: CellLog, execution: Execution, listener: Listener
+        self,
+        config: RunConfig,
+        trainer: Trainer,
+        log: CellLog,
+        execution: Execution,
+        listener: Listener,
+        counted: Cost,
     ) -> None:
         self.config, self.trainer, self.log = config, trainer, log
         self.execution, self.listener = execution, listener
-        self.cost = cost(trainer.model, DATASETS.get(config.dataset).image_shape)
+        self.cost = counted
         self.store = CheckpointStore(log.folder)
 
     def run(self) -> None:
@@ -236,8 +266,9 @@ class _Cell:
 
     def _finish(self, position: Position) -> None:
         evaluation = self.trainer.evaluate()
-        self.log.write_outcomes(self.trainer.loader.test.labels.tolist(), evaluation.predicted.tolist())
+        self.log.write_outcomes(self.trainer.loader.test_labels.tolist(), evaluation.predicted.tolist())
         rows = self.log.rows("epochs.csv")
+        normalise = self.trainer.loader.normalise
         seconds = sum(row["wall_s"] for row in rows)
         images = sum(row["train_total"] for row in rows)
         self.log.finish(
@@ -248,6 +279,7 @@ class _Cell:
                 "top5_correct": evaluation.top5_correct,
                 "total": evaluation.total,
                 "test_loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
+                "normalisation": {"mean": normalise.mean.tolist(), "std": normalise.std.tolist()},
                 "params": self.cost.params,
                 "macs": self.cost.macs,
                 "images_per_s": images / seconds if seconds else 0.0,

@@ -27,3 +27,18 @@ RECIPES.register(
 RECIPES.register(
     "cifar", TrainingConfig(nesterov=True, schedule="step", milestones=(60, 120, 160), augment="crop-flip")
 )
+
+# The authors' released code (train_imagenet.py), as section 4.1 of its sister paper CBAM prints it: lr 0.1 times 0.1
+# at epochs 30 and 60 of 90, weight decay 1e-4.
+RECIPES.register(
+    "imagenet",
+    TrainingConfig(
+        epochs=90,
+        batch_size=256,
+        weight_decay=1e-4,
+        schedule="step",
+        milestones=(30, 60),
+        gamma=0.1,
+        augment="resized-crop-flip",
+    ),
+)

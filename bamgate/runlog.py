@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.config import SCHEMA, RunConfig
-from bamgate.environment import BINDING
+from bamgate.environment import BINDING, BINDING_FILES
 from bamgate.errors import DataError, TryAgainError, UsageError
 from bamgate.storage import append_synced, sole_writer, write_atomic
 from bamgate.tables import EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
@@ -51,7 +51,12 @@ class CellLog:
             self._same_environment(before, environment)
 
     def _same_environment(self, before: dict[str, Any], now: dict[str, Any]) -> None:
-        for name in BINDING:
+        if before.get("listing_sha256") != now.get("listing_sha256"):
+            raise UsageError(
+                f"{self.folder} was begun with other image files: since then some were added, removed, renamed or "
+                "changed in size; put them back as they were or choose another --out"
+            )
+        for name in (*BINDING, *(BINDING_FILES if "listing_sha256" in now else ())):
             if before[name] != now[name]:
                 raise UsageError(
                     f"{self.folder} was begun with {name} {before[name]}, this is {name} {now[name]}, "

@@ -25,10 +25,17 @@ def generator(seed: int, name: str, *counters: int) -> torch.Generator:
 
 
 @contextlib.contextmanager
-def drawing_from(key: int) -> Iterator[None]:
-    """Layers built inside draw their weights from `key`; torch's own CPU generator is as before afterwards."""
-    with torch.random.fork_rng(devices=[]):
+def drawing_from(key: int, device: torch.device | None = None) -> Iterator[None]:
+    """What is drawn inside, weights or dropout, comes from `key`; torch's own generators are as before afterwards.
+
+    Args:
+        device: its generator is meant too, besides the CPU's.
+    """
+    devices = [device] if device is not None and device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(key)
+        if devices:
+            torch.cuda.manual_seed(key)
         yield
 
 

@@ -7,10 +7,12 @@ import typer
 
 HELP = """Measure training speed beside a plain PyTorch loop (fp32, NCHW, eager, DataLoader with PIL transforms).
 
-Same network, same batch, CIFAR-100-size images, in turns within one run. About five minutes on two CPU cores.
+Same network, same batch, CIFAR-100-size images, in turns within one run. "image-folder" measures something else: how
+many JPEGs of 500x375 pixels one core decodes and augments, beside torchvision's transforms (one thread, no workers,
+whatever the other options say). About five minutes on two CPU cores.
 """
 
-_Models = Annotated[str, typer.Option("--models", help="networks, with commas")]
+_Models = Annotated[str, typer.Option("--models", help="networks or image-folder, with commas")]
 _Rounds = Annotated[int, typer.Option("--rounds", min=1, help="how often each is measured")]
 _Batch = Annotated[int, typer.Option("--batch-size", min=2, help="images a step")]
 _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of both sides [cores]")]
@@ -21,7 +23,7 @@ _Out = Annotated[Path | None, typer.Option("--out", help="write the figures to t
 
 
 def command(
-    models: _Models = "resnet20,resnet18",
+    models: _Models = "resnet20,resnet18,image-folder",
     rounds: _Rounds = 5,
     batch_size: _Batch = 128,
     threads: _Threads = None,
@@ -34,27 +36,32 @@ def command(
     import os
 
     from bamgate.backbones import find_backbone
-    from bamgate.benchmark import compare
+    from bamgate.benchmark import IMAGE_FOLDER, compare, compare_decoding
     from bamgate.cli.console import err
     from bamgate.devices import resolve_device
 
     names = [name.strip() for name in models.split(",")]
     for name in names:
-        find_backbone(name)
+        if name != IMAGE_FOLDER:
+            find_backbone(name)
     target = resolve_device(device)
     with err().status("") as status:
         rows = [
             row
             for name in names
-            for row in compare(
-                name,
-                rounds=rounds,
-                batch_size=batch_size,
-                threads=threads or os.cpu_count() or 1,
-                workers=workers,
-                device=target,
-                compile="default" if compile else "off",
-                tell=status.update,
+            for row in (
+                compare_decoding(rounds=rounds, tell=status.update)
+                if name == IMAGE_FOLDER
+                else compare(
+                    name,
+                    rounds=rounds,
+                    batch_size=batch_size,
+                    threads=threads or os.cpu_count() or 1,
+                    workers=workers,
+                    device=target,
+                    compile="default" if compile else "off",
+                    tell=status.update,
+                )
             )
         ]
     _show(rows)

@@ -5,7 +5,10 @@ from typing import Annotated
 
 import typer
 
+from bamgate.cli.settings import as_options
+
 app = typer.Typer(help="Data sets: list, get, verify.", no_args_is_help=True)
+FOLDERS = "folder:NAME   images of your own, in DATA_DIR/NAME/{train,val}/CLASS/*.jpg (png, webp, bmp, ... as well)"
 
 _Name = Annotated[str, typer.Argument(help="data set (bamgate data list)")]
 _DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder [$BAMGATE_DATA or ~/.cache/bamgate]")]
@@ -24,7 +27,7 @@ def list_(json: _Json = False) -> None:
             "classes": d.classes,
             "train": d.train,
             "test": d.test,
-            "size": list(d.size),
+            "size": d.size and list(d.size),
             "source": d.source,
         }
         for d in DATASETS
@@ -34,31 +37,42 @@ def list_(json: _Json = False) -> None:
         return
     grid = table("Data sets", "name", "source", "classes", "size", "train", "test", text=("source",))
     for d in DATASETS:
-        size = f"{d.size[0]}x{d.size[1]}x{d.channels}"
+        size = f"{d.size[0]}x{d.size[1]}x{d.channels}" if d.size else f"any x{d.channels}"
         grid.add_row(d.name, d.source, str(d.classes), size, f"{d.train:,}", f"{d.test:,}")
     out().print(grid)
+    out().print(FOLDERS, markup=False)
 
 
 @app.command()
 def get(name: _Name, data_dir: _DataDir = None) -> None:
     """Download a data set and check it."""
     from bamgate.cli.console import err
-    from bamgate.data import DATASETS, default_root
+    from bamgate.data import default_root, find_dataset
 
-    data, root = DATASETS.get(name), data_dir or default_root()
+    root = data_dir or default_root()
+    data = find_dataset(name, root)
     if data.fetch is None:
         err().print(f"{name} needs no download: {data.source}", markup=False)
     else:
         data.fetch(root)
-    verify(name, root)
+    verify(name, data_dir)
 
 
 @app.command()
 def verify(name: _Name, data_dir: _DataDir = None) -> None:
-    """Check every file of a data set against its known checksum."""
+    """Check every file of a data set: against its known checksum, or by decoding it."""
     from bamgate.cli.console import err
-    from bamgate.data import DATASETS, default_root
+    from bamgate.data import default_root, find_dataset
+    from bamgate.data.verify import DamagedError
 
-    for line in DATASETS.get(name).verify(data_dir or default_root()):
-        typer.echo(line)
-    err().print(f"Next: bamgate run --dataset {name} --dry-run", markup=False)
+    root = data_dir or default_root()
+    data = find_dataset(name, root)
+    try:
+        with err().status("") as status:
+            lines = data.verify(root, lambda done, total: status.update(f"{name}: {done:,} of {total:,} files"))
+    except DamagedError as error:
+        typer.echo("\n".join(error.lines))
+        raise
+    typer.echo("\n".join(lines))
+    options = {"dataset": name} | ({"data_dir": str(data_dir)} if data_dir else {})
+    err().print(f"Next: bamgate run {as_options(options)} --dry-run", markup=False)

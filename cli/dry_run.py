@@ -3,6 +3,7 @@
 import datetime
 import json
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from typing import Any
 import torch
 
 from bamgate.cli.console import out, print_json
-from bamgate.data import DATASETS, DataSet, Split
+from bamgate.config import TrainingConfig
+from bamgate.data import DataSet, Split, find_dataset, make_loader
 from bamgate.devices import cpu_threads, resolve_device
+from bamgate.errors import DataError
 from bamgate.experiment import Execution, make_trainer
 from bamgate.models import cost
 from bamgate.probes import gate_sites
@@ -19,10 +22,11 @@ from bamgate.runlog import check_design, read_json
 from bamgate.studies.plan import Plan
 
 MEASURE_S = 2.0
+DECODED = 32  # files that the time of decoding is measured on
 
 
 def show(plan: Plan, execution: Execution, folder: Path, *, as_json: bool) -> None:
-    """Print the plan; nothing is written and no data set is needed."""
+    """Print the plan; nothing is written, and no data set is needed unless it is a folder of the user's own."""
     with cpu_threads(execution.threads):
         facts = _facts(plan, execution, folder)
     if as_json:
@@ -38,13 +42,20 @@ def show(plan: Plan, execution: Execution, folder: Path, *, as_json: bool) -> No
 def _facts(plan: Plan, execution: Execution, folder: Path) -> dict[str, Any]:
     config, gate = plan.cells[0]
     check_design(folder, config)
-    data = DATASETS.get(config.dataset)
+    data = find_dataset(config.dataset, execution.root).at(config.image_size)
     device = resolve_device(execution.device)
-    trainer = make_trainer(config, gate, data, _random_splits(data, config.training.batch_size, device), 0)
+    # Random images stand in for files, so the network is timed alone.
+    timed = replace(config, training=replace(config.training, augment="none")) if data.files else config
+    trainer = make_trainer(timed, gate, data, _random_splits(data, config.training.batch_size, device), 0)
     counted = cost(trainer.model, data.image_shape)
     images = min(config.training.train_limit or data.train, data.train)
     steps = images // config.training.batch_size * config.training.epochs
     step_s, test_s = _measure(trainer, data)
+    decode_s = _decoding_s(config.training, data, execution.root) if data.files else None
+    step_s, test_s = (
+        _with_decoding(seconds, images * (decode_s or 0.0), execution.workers_for(data))
+        for seconds, images in ((step_s, config.training.batch_size), (test_s, data.test))
+    )
     cell_s = steps * step_s + config.training.epochs * test_s
     missing = [c for c, _ in plan.cells if read_json(folder / "cells" / c.cell / "result.json") is None]
     return {
@@ -58,6 +69,7 @@ def _facts(plan: Plan, execution: Execution, folder: Path) -> dict[str, Any]:
         "parameters": counted.params,
         "gmacs_an_image": counted.macs / 1e9,
         "steps_a_cell": steps,
+        **({"decoding_ms_an_image": decode_s and round(1000 * decode_s, 2)} if data.files else {}),
         "step_ms": round(1000 * step_s, 2),
         "seconds_a_cell": round(cell_s, 1),
         "seconds_missing": round(cell_s * len(missing), 1),
@@ -71,6 +83,26 @@ def _random_splits(data: DataSet, count: int, device: torch.device) -> tuple[Spl
     images = torch.randint(0, 256, (count, height, width, channels), generator=made, dtype=torch.uint8)
     split = Split(images=images, labels=torch.arange(count) % data.classes).to(device)
     return split, split
+
+
+def _decoding_s(training: TrainingConfig, data: DataSet, root: Path) -> float | None:
+    """Seconds in which one process decodes and cuts an image; None where the files are not here."""
+    try:
+        train, test = data.load(root)
+    except DataError:
+        return None
+    count = min(DECODED, len(train))
+    few: Any = (train.first(count), test.first(count))
+    loader = make_loader(data, few, replace(training, batch_size=count), seed=0, workers=0)
+    for _ in range(2):  # what is loaded first is loaded once
+        start = time.perf_counter()
+        next(loader.training_batches(0))
+    return (time.perf_counter() - start) / count
+
+
+def _with_decoding(network_s: float, decoding_s: float, workers: int) -> float:
+    """Processes decode while the network computes; without any the two take turns."""
+    return max(network_s, decoding_s / workers) if workers else network_s + decoding_s
 
 
 def _measure(trainer: Any, data: DataSet) -> tuple[float, float]:
@@ -103,6 +135,8 @@ def _as_toml(facts: dict[str, Any]) -> str:
 
 
 def _text(name: str, value: Any) -> str:
+    if value is None:
+        return "not measured, the files are not here"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if name.startswith("seconds"):

@@ -38,6 +38,12 @@ _DataDir = Annotated[
 ]
 _Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N", rich_help_panel="Hardware")]
 _Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of a run", rich_help_panel="Hardware")]
+_Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=0, help="image folders: processes that decode; 0: none [cores - 1]", rich_help_panel="Hardware"
+    ),
+]
 _DryRun = Annotated[
     bool,
     typer.Option("--dry-run", "-n", help="show configuration, cost and time; train nothing", rich_help_panel="Output"),
@@ -55,13 +61,14 @@ def command(
     data_dir: _DataDir = None,
     device: _Device = "cpu",
     threads: _Threads = 1,
+    workers: _Workers = None,
     dry_run: _DryRun = False,
     json: _Json = False,
     quiet: _Quiet = False,
 ) -> None:
     """See HELP."""
     settings = {**(read_file(config) if config else {}), **settings}
-    given = {"out": out, "data_dir": data_dir, "device": device, "threads": threads}
+    given = {"out": out, "data_dir": data_dir, "device": device, "threads": threads, "workers": workers}
     if dry_run:
         from bamgate.cli.dry_run import show
 
@@ -75,16 +82,19 @@ def command(
 
 def _prepare(settings: Settings, given: dict[str, Any]) -> tuple["Plan", "Execution", Path]:
     """Plan, execution and folder; UsageError where something is wrong, before anything has been begun."""
+    from bamgate.data import find_dataset
     from bamgate.devices import resolve_device
     from bamgate.experiment import Execution
     from bamgate.studies.plan import make_plan
 
-    plan = make_plan(settings)
+    plan = make_plan(settings, given["data_dir"])
     resolve_device(given["device"])
     folder = given["out"] or plan.folder()
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {str(folder)!r} is a file; name a folder")
-    execution = Execution(device=given["device"], threads=given["threads"], data_root=given["data_dir"])
+    data_root, workers = given["data_dir"], given["workers"]
+    execution = Execution(device=given["device"], threads=given["threads"], data_root=data_root, workers=workers)
+    execution.workers_for(find_dataset(plan.base.dataset, execution.root))
     return plan, execution, folder
 
 
@@ -136,7 +146,7 @@ def next_command(results: list[dict[str, Any]], settings: Settings, given: dict[
     Args:
         results: rows with gate and seed of the cells that have just ended.
         settings: as the user gave them.
-        given: out, data_dir, device and threads, as the user gave them.
+        given: out, data_dir, device, threads and workers, as the user gave them.
     """
     gates = list(dict.fromkeys(result["gate"] for result in results))
     seeds = [result["seed"] for result in results]

@@ -27,8 +27,8 @@ class Plan:
 
     def folder(self) -> Path:
         """Where the cells go if nobody says otherwise."""
-        base = self.base
-        return Path("runs") / f"{base.dataset.replace(':', '-')}-{base.model}-{base.attention.name}-{base.design_sha256[:8]}"
+        base, dataset = self.base, self.base.dataset.replace(":", "-")
+        return Path("runs") / f"{dataset}-{base.model}-{base.attention.name}-{base.design_sha256[:8]}"
 
 
 def with_gate(config: RunConfig, gate: str, seed: int) -> RunConfig:

@@ -1,12 +1,15 @@
 """The benchmark measures what it says: same network, same work on both sides. No figure is asserted."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from bamgate.benchmark import BENCH, compare
+from bamgate.benchmark import BENCH, IMAGE_FOLDER, compare, compare_decoding
 from bamgate.benchmark.contenders import contenders, random_images
+from bamgate.benchmark.photographs import SIZE, make_photographs, reference_batch
 from bamgate.benchmark.plain import PilImages, PlainLoop, plain_batches
 from bamgate.config import AttentionConfig
 from bamgate.gates import GATES
@@ -68,3 +71,21 @@ def test_a_comparison_gives_rows_of_its_table(monkeypatch: pytest.MonkeyPatch) -
     assert len(told) == len(rows) == 8
     text = format_rows(BENCH, rows, header=True)
     assert [row["images_per_s"] for row in parse_rows(BENCH, text, __file__)] == [row["images_per_s"] for row in rows]  # type: ignore[arg-type]
+
+
+def test_photographs_are_decoded_by_both_sides(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bamgate.benchmark.photographs.PHOTOGRAPHS", 4)
+    root = make_photographs(tmp_path / "photographs")
+    x = reference_batch(root)
+    assert x.shape == (4, 3, SIZE, SIZE)
+    assert float(x.std()) > 0.1
+    again = make_photographs(tmp_path / "again")
+    assert [path.read_bytes() for path in sorted(root.rglob("*.jpg"))] == [
+        path.read_bytes() for path in sorted(again.rglob("*.jpg"))
+    ]
+    rows = list(compare_decoding(rounds=1, tell=lambda text: None))
+    assert [row["contender"] for row in rows] == ["torchvision reference", "bamgate", "bamgate to bytes"]
+    assert {(row["model"], row["task"], row["threads"], row["workers"]) for row in rows} == {
+        (IMAGE_FOLDER, "input-224", 1, 0)
+    }
+    assert format_rows(BENCH, rows, header=False).count("\n") == 3

@@ -38,7 +38,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (["--model", "resnet19"], "bamgate: unknown model 'resnet19'; did you mean 'resnet18'? (allowed: "),
         (["--dataset", "cifar-100"], "bamgate: unknown dataset 'cifar-100'; did you mean 'cifar100'? (allowed: "),
         (["--layout", "papper"], "bamgate: unknown layout 'papper'; did you mean 'paper'? (allowed: paper, counted, "),
-        (["--recipe", "cifr"], "bamgate: unknown recipe 'cifr'; did you mean 'cifar'? (allowed: quick, cifar)"),
+        (
+            ["--recipe", "cifr"],
+            "bamgate: unknown recipe 'cifr'; did you mean 'cifar'? (allowed: quick, cifar, imagenet)",
+        ),
         (["--gate", "expr:z.real"], "bamgate: formula 'z.real': 'z.real' is not allowed (only numbers, z, pi, e, "),
         (["--gate", "expr:" + "z+" * 5000 + "z"], "has 10001 characters (at most 300)"),
         (["--gate", "tanh,tanh"], "bamgate: gate 'tanh,tanh' names a gate twice"),
@@ -65,6 +68,8 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (["--gate", "./mine.py"], "gate './mine.py': name the function or class in it, as in ./mine.py:NAME"),
         (["--batch-size", "100000", "--dry-run"], "batch_size 100000 is more than the 3891 training images"),
         (["--train-limit", "4000"], "train_limit 4000 is more than the 3891 training images of cluttered-digits"),
+        (["--workers", "2"], "bamgate: workers would have no effect: cluttered-digits is in memory; leave it out"),
+        (["--image-size", "64"], "image_size would have no effect: cluttered-digits images are 20x20; leave it out"),
         (["--device", "cpu:1"], "bamgate: device 'cpu:1' is not supported (allowed: cpu, cuda, cuda:N)"),
         (["--device", "cuda:9"], "bamgate: device 'cuda:9': this machine has "),
         (

@@ -103,7 +103,8 @@ def test_a_value_of_the_wrong_type_is_refused(kind: Any, fields: dict[str, Any],
         (
             training,
             {"augment": "crop_flip"},
-            "unknown augment 'crop_flip'; did you mean 'crop-flip'? (allowed: none, crop, crop-flip)",
+            "unknown augment 'crop_flip'; did you mean 'crop-flip'? "
+            "(allowed: none, crop, crop-flip, resized-crop-flip)",
         ),
         (
             training,
@@ -300,7 +301,7 @@ def test_an_attention_option_with_an_effect_is_taken(fields: dict[str, Any]) -> 
         ),
         (
             {"crop_padding": 2},
-            "crop_padding would have no effect: augment 'none' has no crop; leave it out",
+            "crop_padding would have no effect: augment 'none' pads nothing; leave it out",
         ),
         ({"schedule": "step", "milestones": (120, 60)}, "milestones must rise, got 120, 60"),
         ({"schedule": "step", "milestones": (60, 60)}, "milestones must rise, got 60, 60"),
@@ -337,7 +338,7 @@ def test_training_options_with_an_effect_are_taken() -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("recipe", ["quick", "cifar"])
+@pytest.mark.parametrize("recipe", ["quick", "cifar", "imagenet"])
 def test_a_stored_configuration_loads_as_the_same_cell(attention: dict[str, Any], recipe: str) -> None:
     config = RunConfig(seed=7, attention=AttentionConfig(**attention), training=RECIPES.get(recipe))
     again = loaded(stored(config))
@@ -367,6 +368,15 @@ def test_none_is_no_value_where_nothing_would_fill_it_in(kind: Any, name: str, e
 def test_the_default_cell_keeps_its_id() -> None:
     config = default_config()
     assert (config.sha256, config.cell) == (DEFAULT_SHA256, "c9f75eaaf8110bbe")
+
+
+def test_the_size_of_photographs_is_part_of_a_cell_and_nothing_of_other_cells() -> None:
+    sized = RunConfig(dataset="imagenet", image_size=64, training=training())
+    assert stored(sized)["image_size"] == 64
+    assert loaded(stored(sized)) == sized
+    assert sized.cell != RunConfig(dataset="imagenet", image_size=65, training=training()).cell
+    assert "image_size" not in stored(default_config())
+    assert message(RunConfig, image_size=7, training=training()) == "image_size must be at least 8, got 7"
 
 
 def test_the_hash_is_that_of_the_sorted_json_with_its_schema() -> None:

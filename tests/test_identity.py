@@ -15,6 +15,7 @@ from bamgate.options import options_of
 CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("", {"dataset": "digits"}),
     ("", {"model": "resnet20"}),
+    ("", {"image_size": 64}),
     ("", {"seed": 1}),
     ("attention", {"name": "se", "combine": None, "residual": None, "placement": None}),
     ("attention", {"gate": "tanh"}),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from folder_samples import make_folder
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,11 +30,37 @@ def test_no_settings_at_all_are_the_quick_run_on_cluttered_digits() -> None:
 
 @pytest.mark.parametrize(
     ("dataset", "model", "recipe"),
-    [("digits", "resnet8", "quick"), ("cluttered-digits", "resnet8", "quick"), ("cifar100", "resnet20", "cifar")],
+    [
+        ("digits", "resnet8", "quick"),
+        ("cluttered-digits", "resnet8", "quick"),
+        ("cifar100", "resnet20", "cifar"),
+        ("fashion-mnist", "resnet20", "cifar"),
+        ("imagenet", "resnet18", "imagenet"),
+    ],
 )
 def test_a_data_set_brings_its_network_and_recipe(dataset: str, model: str, recipe: str) -> None:
     base = make_plan({"dataset": dataset}).base
     assert (base.dataset, base.model, base.training) == (dataset, model, RECIPES.get(recipe))
+
+
+def test_image_folders_have_a_size_to_choose(tmp_path: Path) -> None:
+    make_folder(tmp_path / "tiny", train=90, test=1)
+    plan = make_plan({"dataset": "folder:tiny"}, tmp_path)
+    assert (plan.base.image_size, plan.base.model, plan.base.training) == (224, "resnet18", RECIPES.get("imagenet"))
+    assert plan.folder().name.startswith("folder-tiny-resnet18-bam-")
+    assert make_plan({"dataset": "folder:tiny", "image_size": 64}, tmp_path).base.image_size == 64
+    assert make_plan({"dataset": "folder:tiny", "augment": "none"}, tmp_path).base.training.augment == "none"
+    assert make_plan({"dataset": "digits"}).base.image_size is None
+    expected = "batch_size 271 is more than the 270 training images; choose a smaller one"
+    with pytest.raises(UsageError, match=expected):
+        make_plan({"dataset": "folder:tiny", "batch_size": 271}, tmp_path)
+
+
+def test_the_imagenet_recipe_is_the_printed_one() -> None:
+    found = make_plan({"dataset": "imagenet"}).base.training
+    assert (found.epochs, found.batch_size, found.lr, found.momentum, found.weight_decay) == (90, 256, 0.1, 0.9, 1e-4)
+    assert (found.schedule, found.milestones, found.gamma, found.nesterov) == ("step", (30, 60), 0.1, False)
+    assert make_plan({"dataset": "imagenet", "epochs": 9}).base.training.milestones == (3, 6)
 
 
 def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> None:
@@ -52,9 +79,10 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
     [
         (
             {"dataset": "cifar"},
-            "unknown dataset 'cifar'; did you mean 'cifar10'? (allowed: cifar10, cifar100, digits, cluttered-digits)",
+            "unknown dataset 'cifar'; did you mean 'cifar10'? "
+            "(allowed: cifar10, cifar100, digits, cluttered-digits, fashion-mnist, imagenet, folder:NAME)",
         ),
-        ({"recipe": "quik"}, "unknown recipe 'quik'; did you mean 'quick'? (allowed: quick, cifar)"),
+        ({"recipe": "quik"}, "unknown recipe 'quik'; did you mean 'quick'? (allowed: quick, cifar, imagenet)"),
         ({"gate": "tanh,tanh"}, "gate 'tanh,tanh' names a gate twice"),
         ({"gate": "expr:tanh( z ),tanh,expr:tanh(z)"}, "gate 'expr:tanh( z ),tanh,expr:tanh(z)' names a gate twice"),
         ({"gate": "tanh,"}, "gate 'tanh,' has an empty name in it"),
@@ -73,6 +101,24 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
             {"milestones": (2,)},
             "milestones would have no effect: schedule 'one-cycle' has none; leave them out",
         ),
+        (
+            {"dataset": "cifar100", "image_size": 64},
+            "image_size would have no effect: cifar100 images are 32x32; leave it out",
+        ),
+        ({"dataset": "imagenet", "image_size": 7}, "image_size must be at least 8, got 7"),
+        (
+            {"dataset": "imagenet", "recipe": "cifar"},
+            "augment 'crop-flip' is for images of one size; for image folders there are: none, resized-crop-flip",
+        ),
+        (
+            {"dataset": "digits", "recipe": "imagenet", "batch_size": 8},
+            "augment 'resized-crop-flip' is for image folders; for images of one size there are: none, crop, crop-flip",
+        ),
+        (
+            {"dataset": "imagenet", "crop_padding": 2},
+            "crop_padding would have no effect: augment 'resized-crop-flip' pads nothing; leave it out",
+        ),
+        ({"dataset": "folder:"}, "dataset 'folder:' must name one folder in the data folder (--data-dir): folder:NAME"),
         (
             {"recipe": "cifar", "schedule": "one-cycle"},
             "schedule 'one-cycle' needs warmup_epochs above 0: its rising part",
@@ -111,9 +157,10 @@ def test_more_epochs_stretch_the_milestones() -> None:
     assert make_plan({"recipe": "cifar", "epochs": 100, "milestones": (50,)}).base.training.milestones == (50,)
 
 
-@given(epochs=st.integers(1, 2000), recipe=st.sampled_from(["quick", "cifar"]))
+@given(epochs=st.integers(1, 2000), recipe=st.sampled_from(["quick", "cifar", "imagenet"]))
 def test_any_number_of_epochs_makes_a_plan(epochs: int, recipe: str) -> None:
-    training = make_plan({"recipe": recipe, "epochs": epochs}).base.training
+    dataset = "imagenet" if recipe == "imagenet" else "cifar100"
+    training = make_plan({"dataset": dataset, "recipe": recipe, "epochs": epochs}).base.training
     assert training.epochs == epochs
     assert all(0 < milestone < epochs for milestone in training.milestones)
 

@@ -99,6 +99,21 @@ def test_a_gate_that_is_another_function_now_is_refused(tmp_path: Path) -> None:
     assert message(UsageError, log.claim, identity(config, "beef")) == expected
 
 
+def test_a_run_on_image_files_is_bound_to_them_and_to_what_decodes_them(tmp_path: Path) -> None:
+    config = configuration()
+    log = open_cell(tmp_path, config)
+    files = {**ENVIRONMENT, "listing_sha256": "1" * 64, "torchvision": "0.24.0", "pillow": "12.0.0"}
+    log.bind(files)
+    log.bind(files)
+    assert "was begun with other image files: since then some were added, removed, renamed or changed in size" in (
+        message(UsageError, log.bind, {**files, "listing_sha256": "2" * 64})
+    )
+    for name in ("torchvision", "pillow"):
+        assert f"was begun with {name} {files[name]}, this is {name} 99" in (
+            message(UsageError, log.bind, {**files, name: "99"})
+        )
+
+
 @pytest.mark.parametrize(
     ("name", "now", "difference"),
     [

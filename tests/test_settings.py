@@ -25,7 +25,7 @@ def refusal(path: Path, text: str) -> str:
     return message.removeprefix(str(path))
 
 
-TOP = "dataset, model, seeds, recipe"
+TOP = "dataset, model, image_size, seeds, recipe"
 
 
 ATTENTION = "name, gate, branches, combine, reduction, dilation, residual, placement, layout, gate_init"

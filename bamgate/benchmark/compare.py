@@ -1,12 +1,15 @@
 """Side by side: every contender once a round, ratios within the round, medians over rounds."""
 
 import statistics
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from bamgate.benchmark.contenders import Contender, contenders
+from bamgate.benchmark.photographs import IMAGE_FOLDER, PHOTOGRAPHS, decoders, make_photographs
 from bamgate.devices import describe_device
 from bamgate.tables import Columns
 
@@ -50,19 +53,45 @@ def compare(
     torch.set_num_threads(threads)
     rivals = contenders(model, batch_size=batch_size, workers=workers, device=device, compile=compile)
     batches = _batches(rivals[0])
+    seconds = _in_turns(model, rivals, rounds, {"input": 20}, batches, tell)
+    shared = {"rounds": rounds, "batch_size": batch_size, "workers": workers, "compile": compile}
+    shared |= {k: v for k, v in describe_device(device, threads).items() if k in BENCH}
+    for (task, name), times in seconds.items():
+        reference = seconds[task, "bamgate bf16" if name.endswith("without BAM") else "plain"]
+        yield {"model": model, "task": task, "contender": name, **_figures(times, reference, batch_size), **shared}
+
+
+def compare_decoding(*, rounds: int, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
+    """Rows of BENCH for photographs at 224 pixels: images a second of one core, beside torchvision's transforms."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        rivals = decoders(make_photographs(Path(folder) / "photographs"))
+        seconds = _in_turns(IMAGE_FOLDER, rivals, rounds, {}, 1, tell)
+    shared = {"rounds": rounds, "batch_size": PHOTOGRAPHS, "workers": 0, "compile": "off"}
+    shared |= {k: v for k, v in describe_device(torch.device("cpu"), 1).items() if k in BENCH}
+    for (task, name), times in seconds.items():
+        figures = _figures(times, seconds[task, rivals[0].name], PHOTOGRAPHS)
+        yield {"model": IMAGE_FOLDER, "task": task, "contender": name, **figures, **shared}
+
+
+def _in_turns(
+    model: str,
+    rivals: list[Contender],
+    rounds: int,
+    counts: dict[str, int],
+    batches: int,
+    tell: Callable[[str], None],
+) -> dict[tuple[str, str], list[float]]:
+    """Seconds a batch of each (task, contender), round by round; `counts[task]` batches at a time, or `batches`."""
     seconds: dict[tuple[str, str], list[float]] = {(rival.task, rival.name): [] for rival in rivals}
     for rival in rivals:
         rival.run(3)  # compilation and the first allocations are not counted
     for number in range(rounds):
         for rival in rivals:
             tell(f"{model}, round {number + 1} of {rounds}: {rival.task}, {rival.name}")
-            count = 20 if rival.task == "input" else batches
+            count = counts.get(rival.task, batches)
             seconds[rival.task, rival.name].append(rival.run(count) / count)
-    shared = {"rounds": rounds, "batch_size": batch_size, "workers": workers, "compile": compile}
-    shared |= {k: v for k, v in describe_device(device, threads).items() if k in BENCH}
-    for (task, name), times in seconds.items():
-        reference = seconds[task, "bamgate bf16" if name.endswith("without BAM") else "plain"]
-        yield {"model": model, "task": task, "contender": name, **_figures(times, reference, batch_size), **shared}
+    return seconds
 
 
 def _figures(times: list[float], reference: list[float], batch_size: int) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), read, downloaded and checked through torchvision."""
 
-import hashlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 import torch
 
-from bamgate.data.dataset import DATASETS, DataSet, Split
-from bamgate.errors import DataError
+from bamgate.data.dataset import DATASETS, DataSet, Split, Tell, silent
+from bamgate.data.official import check_files, download
 
 
 def _torchvision_class(classes: int) -> Any:
@@ -24,24 +23,10 @@ def _known_files(kind: Any) -> list[tuple[str, str]]:
     return [*map(tuple, kind.train_list), *map(tuple, kind.test_list), meta]
 
 
-def verify(classes: int, root: Path) -> list[str]:
+def verify(classes: int, root: Path, tell: Tell = silent, /) -> list[str]:
     """Check every file's md5 against torchvision's table; one line each, DataError at the first that is wrong."""
     kind = _torchvision_class(classes)
-    folder, lines = root / kind.base_folder, []
-    for name, md5 in _known_files(kind):
-        path = folder / name
-        if not path.is_file():
-            raise DataError(
-                f"{path} is missing; `bamgate data get cifar{classes}` downloads it, "
-                f"or put the official files into {folder} (--data-dir or BAMGATE_DATA names another folder than {root})"
-            )
-        found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-        if found != md5:
-            raise DataError(
-                f"{path} is damaged: md5 {found} instead of {md5}; delete it and run `bamgate data get cifar{classes}`"
-            )
-        lines.append(f"{path.name}: {path.stat().st_size} bytes, md5 {md5} ok")
-    return lines
+    return check_files(f"cifar{classes}", root / kind.base_folder, root, _known_files(kind))
 
 
 def load(classes: int, root: Path) -> tuple[Split, Split]:
@@ -59,14 +44,8 @@ def _split(source: Any) -> Split:
 def fetch(classes: int, root: Path) -> None:
     """Download through torchvision; DataError that names the folder where that cannot be done."""
     kind = _torchvision_class(classes)
-    try:
-        kind(root, train=True, download=True)
-    except Exception as error:  # urllib, tarfile and torchvision each have their own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise DataError(
-            f"cifar{classes} cannot be downloaded ({reason}); "
-            f"put the official files {', '.join(name for name, _ in _known_files(kind))} into {root / kind.base_folder}"
-        ) from error
+    folder = root / kind.base_folder
+    download(f"cifar{classes}", folder, _known_files(kind), lambda: kind(root, train=True, download=True))
 
 
 def _register(classes: int) -> None:

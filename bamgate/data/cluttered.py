@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bamgate.data.dataset import DATASETS, DataSet, Split, checked, describe_generated
+from bamgate.data.dataset import DATASETS, DataSet, Split, checked, describe_generated, silent
 from bamgate.data.digits import TRAIN as TRAIN_DIGITS
 from bamgate.data.digits import digit_images
 from bamgate.seeding import hashed_integers
@@ -114,6 +114,6 @@ DATASETS.register(
         model="resnet8",
         source="made here from the digits; masks of the true digit are kept",
         load=load,
-        verify=lambda root: describe_generated(load(root)),
+        verify=lambda root, tell=silent, /: describe_generated(load(root)),
     ),
 )

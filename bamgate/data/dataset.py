@@ -3,14 +3,20 @@
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from bamgate.errors import DataError
+from bamgate.errors import DataError, UsageError
 from bamgate.registry import Registry
+
+# Images of one size live in memory and are cut out of a padded border; files are cut out of the whole photograph.
+AUGMENTS = {False: ("none", "crop", "crop-flip"), True: ("none", "resized-crop-flip")}
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +32,10 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def device(self) -> torch.device:
+        return self.images.device
 
     def first(self, count: int) -> "Split":
         masks = None if self.masks is None else self.masks[:count]
@@ -45,35 +55,104 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FileSplit:
+    """Images of one split, as files that are decoded when they are needed.
+
+    Args:
+        root: folder that the paths start from.
+        paths: N files, sorted by class and name.
+        labels: int64 N.
+        listing_sha256: of names and sizes of all files of the data set, both splits.
+        device: where batches of it go.
+    """
+
+    root: Path
+    paths: list[str]
+    labels: Tensor
+    listing_sha256: str
+    device: torch.device = CPU
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def first(self, count: int) -> "FileSplit":
+        """`count` images evenly spaced over the list: the first ones would all be of one class."""
+        count = min(count, len(self))
+        chosen = [i * len(self) // count for i in range(count)]
+        return replace(self, paths=[self.paths[i] for i in chosen], labels=self.labels[chosen])
+
+    def to(self, device: torch.device) -> "FileSplit":
+        return replace(self, device=device)
+
+
+Splits = tuple[Split, Split] | tuple[FileSplit, FileSplit]
+Tell = Callable[[int, int], None]  # how many of how many files have been checked
+
+
+def silent(done: int, total: int) -> None:
+    """Tell nobody."""
+
+
+class Verify(Protocol):
+    """root -> one line a file or split that is whole; DataError where something is missing or damaged."""
+
+    def __call__(self, root: Path, tell: Tell = silent, /) -> list[str]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataSet:
     """A data set by name.
 
     Args:
         name: as users type it.
-        classes, channels, size, train, test: what `load` returns: classes, C, (H, W) and numbers of images.
+        classes, channels, size, train, test: what `load` returns: classes, C, (H, W) and numbers of images. No size:
+            photographs of many sizes, cut to the one that a run asks for (see `at`).
         recipe, model: what a run on it starts from where the user names none.
         source: where the images come from.
         load: folder -> (training split, test split); DataError where files are missing or damaged.
-        verify: folder -> one line a file checked; DataError where one is missing or damaged.
+        verify: folder -> one line a file or split checked; DataError where one is missing or damaged.
         fetch: folder -> downloads into it; None where nothing is to be fetched.
+        files: images are decoded from files while training goes on.
     """
 
     name: str
     classes: int
     channels: int
-    size: tuple[int, int]
+    size: tuple[int, int] | None
     train: int
     test: int
     recipe: str
     model: str
     source: str
-    load: Callable[[Path], tuple[Split, Split]]
-    verify: Callable[[Path], list[str]]
+    load: Callable[[Path], Splits]
+    verify: Verify
     fetch: Callable[[Path], None] | None = None
+    files: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
+        assert self.size is not None, "at() says the size"
         return (self.channels, *self.size)
+
+    def at(self, image_size: int | None) -> "DataSet":
+        """This data set with images of `image_size` pixels a side; UsageError unless that is to be chosen."""
+        if image_size is None:
+            if self.size is None:
+                raise UsageError(f"image_size is missing: {self.name} has images of many sizes (224 is usual)")
+            return self
+        if not self.files:
+            _, height, width = self.image_shape
+            raise UsageError(f"image_size would have no effect: {self.name} images are {height}x{width}; leave it out")
+        return replace(self, size=(image_size, image_size))
+
+
+def check_augment(augment: str, *, files: bool) -> None:
+    """UsageError where images of this kind have no such augmentation."""
+    kinds = {False: "images of one size", True: "image folders"}
+    if augment not in AUGMENTS[files]:
+        raise UsageError(
+            f"augment {augment!r} is for {kinds[not files]}; for {kinds[files]} there are: {', '.join(AUGMENTS[files])}"
+        )
 
 
 DATASETS: Registry[DataSet] = Registry("dataset")

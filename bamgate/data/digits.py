@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bamgate.data.dataset import DATASETS, DataSet, Split, checked, describe_generated
+from bamgate.data.dataset import DATASETS, DataSet, Split, checked, describe_generated, silent
 from bamgate.errors import DataError
 from bamgate.seeding import hashed_integers
 
@@ -53,6 +53,6 @@ DATASETS.register(
         model="resnet8",
         source="UCI handwritten digits, as scikit-learn ships them",
         load=load,
-        verify=lambda root: describe_generated(load(root)),
+        verify=lambda root, tell=silent, /: describe_generated(load(root)),
     ),
 )

@@ -16,7 +16,8 @@ from torch.nn import functional as F
 
 from bamgate.attention import AttentionModule, Scale
 from bamgate.config import TrainingConfig
-from bamgate.data import ImageLoader
+from bamgate.data import Batches
+from bamgate.seeding import drawing_from, stream_key
 from bamgate.training.schedule import learning_rate
 
 CHECK_EVERY = 50  # steps between looks at whether the loss is still finite
@@ -54,7 +55,7 @@ class Trainer:
         config: the recipe.
     """
 
-    def __init__(self, model: nn.Module, loader: ImageLoader, config: TrainingConfig) -> None:
+    def __init__(self, model: nn.Module, loader: Batches, config: TrainingConfig) -> None:
         self.model, self.loader, self.config = model, loader, config
         self.device = next(model.parameters()).device
         if config.channels_last:
@@ -127,7 +128,8 @@ class Trainer:
         offset = position.epoch * self.loader.steps
         reached_end = True
         for x, labels in self.loader.training_batches(position.epoch, position.step):
-            loss, hits = self.step(x, labels, offset + position.step)
+            with drawing_from(stream_key(self.loader.seed, "dropout", offset + position.step), self.device):
+                loss, hits = self.step(x, labels, offset + position.step)
             loss_sum += loss
             correct += hits
             position.step += 1
@@ -155,8 +157,8 @@ class Trainer:
             best = logits.topk(min(5, logits.shape[1]), dim=1).indices
             top5 += int((best == labels[:, None]).sum())
             predicted.append(best[:, 0])
-        answers, total = torch.cat(predicted), len(self.loader.test)
-        correct = int((answers == self.loader.test.labels).sum())
+        answers, total = torch.cat(predicted), len(self.loader.test_labels)
+        correct = int((answers == self.loader.test_labels).sum())
         return Evaluation(loss=loss / total, correct=correct, top5_correct=top5, total=total, predicted=answers.cpu())
 
     def state(self) -> dict[str, Tensor]:

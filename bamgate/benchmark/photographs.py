@@ -1,0 +1,91 @@
+"""Decoding and augmentation of JPEGs on one core: ours, and torchvision's transforms as its own training has them."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from bamgate.benchmark.contenders import Contender, timed
+from bamgate.data import FileLoader, FileSplit, find_dataset
+from bamgate.data.file_loader import MEAN, STD, Decoder, Request
+
+IMAGE_FOLDER = "image-folder"
+SIZE = 224
+PHOTOGRAPHS = 64
+HEIGHT, WIDTH = 375, 500  # the usual photograph of ImageNet
+
+
+def make_photographs(root: Path) -> Path:
+    """An image folder of smooth random pictures with some grain, whose JPEGs are as large as ImageNet's (110 kB)."""
+    made = torch.Generator().manual_seed(0)
+    for split, count in (("train", PHOTOGRAPHS), ("val", 1)):
+        folder = root / split / "photographs"
+        folder.mkdir(parents=True)
+        for number in range(count):
+            pixels = _picture(made).permute(1, 2, 0).numpy()
+            Image.fromarray(pixels).save(folder / f"{number:03}.jpg", quality=90)
+    return root
+
+
+def _picture(made: torch.Generator) -> Tensor:
+    """uint8 3, H, W: noise of all scales, the finer the weaker, as in photographs."""
+    total = torch.full((1, 3, HEIGHT, WIDTH), 128.0)
+    for cells in (2, 4, 8, 16, 32, 64, 128):
+        noise = torch.randn(1, 3, cells, cells, generator=made)
+        total += 60 / cells**0.5 * F.interpolate(noise, (HEIGHT, WIDTH), mode="bicubic")
+    grain = 7 * torch.randn(1, 1, HEIGHT, WIDTH, generator=made)
+    return (total + grain).clamp(0, 255).to(torch.uint8)[0]
+
+
+def decoders(root: Path) -> list[Contender]:
+    """The reference, ours, and ours up to the bytes, which is a worker's part; a batch is all training images."""
+    train, test = find_dataset(f"folder:{root.name}", root.parent).load(root.parent)
+    assert isinstance(train, FileSplit)
+    assert isinstance(test, FileSplit)
+    ours = FileLoader(
+        train,
+        test,
+        size=SIZE,
+        batch_size=len(train),
+        augment="resized-crop-flip",
+        channels_last=True,
+        seed=0,
+        workers=0,
+    )
+    worker, numbers = Decoder(train.root, SIZE), list(range(len(train)))
+    return [
+        Contender(
+            task=f"input-{SIZE}",
+            name="torchvision reference",
+            run=lambda batches: timed(lambda: [reference_batch(root) for _ in range(batches)]),
+        ),
+        Contender(
+            task=f"input-{SIZE}",
+            name="bamgate",
+            run=lambda batches: timed(lambda: [next(ours.training_batches(epoch)) for epoch in range(batches)]),
+        ),
+        Contender(
+            task=f"input-{SIZE}",
+            name="bamgate to bytes",
+            run=lambda batches: timed(lambda: [worker[Request(train.paths, numbers, k)] for k in range(batches)]),
+        ),
+    ]
+
+
+def reference_batch(root: Path) -> Tensor:
+    """All training images of `root` as torchvision's references/classification transforms them: float B, 3, S, S."""
+    from torchvision import datasets, transforms
+
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(SIZE),
+            transforms.RandomHorizontalFlip(),
+            transforms.PILToTensor(),
+            transforms.ConvertImageDtype(torch.float),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    images = datasets.ImageFolder(str(root / "train"), transform)
+    return torch.stack([images[i][0] for i in range(len(images))])

@@ -1,0 +1,81 @@
+"""Which part of a photograph a network sees, and at what size. C channels, H, W; S pixels a side of the result.
+
+For training: a random part of the area and another shape, resized (Szegedy et al. 2015), and half of them mirrored.
+For testing: the shorter side to 256/224 of S, and the middle. Bilinear with antialiasing, as torchvision's.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from bamgate.seeding import hashed_integers
+
+AREA = (0.08, 1.0)
+SHAPE = (3 / 4, 4 / 3)  # width to height
+TRIES = 10
+_STEPS = 1 << 20  # a chance is one of so many
+CHANCES = 4 * TRIES + 1  # area, shape, top and left of each try, and the mirror
+
+
+class Box(NamedTuple):
+    """Where a crop is cut, in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+def chances(key: int, index: list[int]) -> list[list[float]]:
+    """`CHANCES` numbers from [0, 1) for each image; they depend on (key, index) only."""
+    counters = torch.tensor(index)[:, None] * CHANCES + torch.arange(CHANCES)
+    numbers: list[list[float]] = (hashed_integers(key, counters, _STEPS).double() / _STEPS).tolist()
+    return numbers
+
+
+def random_box(height: int, width: int, chance: list[float]) -> Box:
+    """The first of `TRIES` random boxes that lies inside the image; the largest one in the middle where none does."""
+    low, high = (math.log(shape) for shape in SHAPE)
+    for first in range(0, 4 * TRIES, 4):
+        area, shape, down, right = chance[first : first + 4]
+        pixels = height * width * (AREA[0] + (AREA[1] - AREA[0]) * area)
+        ratio = math.exp(low + (high - low) * shape)
+        w, h = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)
+    return middle_box(height, width)
+
+
+def middle_box(height: int, width: int) -> Box:
+    """The largest box of an allowed shape, in the middle."""
+    h, w = min(height, round(width / SHAPE[0])), min(width, round(height * SHAPE[1]))
+    return Box((height - h) // 2, (width - w) // 2, h, w)
+
+
+def training_crop(image: Image.Image, size: int, chance: list[float]) -> Tensor:
+    """uint8 C, S, S of a random part of the image, mirrored or not."""
+    from torchvision.transforms.v2 import functional as F
+
+    top, left, height, width = random_box(image.height, image.width, chance)
+    # Cut before it becomes a tensor: what is not seen need not be copied.
+    part = image.crop((left, top, left + width, top + height))
+    x_CSS: Tensor = F.resize(_tensor(part), [size, size], antialias=True)
+    return x_CSS.flip(2) if chance[-1] < 0.5 else x_CSS
+
+
+def evaluation_crop(image: Image.Image, size: int) -> Tensor:
+    """uint8 C, S, S of the middle of the image."""
+    from torchvision.transforms.v2 import functional as F
+
+    resized = F.resize(_tensor(image), [round(size * 256 / 224)], antialias=True)
+    x_CSS: Tensor = F.center_crop(resized, [size, size])
+    return x_CSS
+
+
+def _tensor(image: Image.Image) -> Tensor:
+    """uint8 C, H, W, as a view of H, W, C."""
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)

@@ -1,0 +1,111 @@
+"""The files of an image folder, ROOT/{train,val}/CLASS/*.jpg: found, counted and hashed, and what is wrong is named."""
+
+import functools
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from bamgate.errors import DataError
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SHOWN = 5  # names in a message; the rest is counted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """What an image folder holds.
+
+    Args:
+        root: the folder.
+        classes: names, sorted; a class's number is its place here.
+        train, test: for each class its files, sorted, as paths from `root`.
+    """
+
+    root: Path
+    classes: list[str]
+    train: list[list[str]]
+    test: list[list[str]]
+
+    def sha256(self) -> str:
+        """Hash of names and sizes in bytes, in the order of the lists. Contents are not read."""
+        digest = hashlib.sha256()
+        for path in (path for split in (self.train, self.test) for files in split for path in files):
+            digest.update(os.fsencode(path) + b"\0%d\n" % _size(os.path.join(self.root, path)))
+        return digest.hexdigest()
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
+@functools.lru_cache(maxsize=8)
+def list_images(root: Path) -> Listing:
+    """The files of `root`; kept, so that one command reads the folder once.
+
+    Raises:
+        DataError: a part of the layout is missing, or there is something that would be left out.
+    """
+    if not root.is_dir():
+        raise DataError(
+            f"there is no folder {root}; images go into {root}/train/CLASS/ and {root}/val/CLASS/ "
+            f"(--data-dir or BAMGATE_DATA names another folder than {root.parent})"
+        )
+    evaluation = "val" if (root / "val").is_dir() else "test"
+    if not (root / "train").is_dir() or not (root / evaluation).is_dir():
+        missing = "train/" if not (root / "train").is_dir() else "val/ (nor test/)"
+        raise DataError(f"{root} has no {missing}; images go into {root}/train/CLASS/ and {root}/val/CLASS/")
+    train, test = (_split(root, name) for name in ("train", evaluation))
+    _same_classes(root, evaluation, set(train), set(test))
+    classes = sorted(train)
+    return Listing(
+        root=root, classes=classes, train=[train[name] for name in classes], test=[test[name] for name in classes]
+    )
+
+
+def _split(root: Path, name: str) -> dict[str, list[str]]:
+    """Class -> its sorted files, as paths from `root`."""
+    folders: list[str] = []
+    files: list[str] = []
+    for entry in _entries(root / name):
+        (folders if entry.is_dir() else files).append(entry.name)
+    if not folders:
+        held = f"{len(files)} files but no class folders" if files else "no class folders"
+        raise DataError(f"{root / name} holds {held}; each image goes into {root / name}/CLASS/")
+    if files:
+        raise DataError(f"{root / name / min(files)} stands beside the class folders; move it into one or away")
+    return {folder: _class_files(root, f"{name}/{folder}") for folder in folders}
+
+
+def _class_files(root: Path, folder: str) -> list[str]:
+    names = []
+    for entry in _entries(root / folder):
+        path = root / folder / entry.name
+        if entry.is_dir():
+            raise DataError(f"{path} is a folder; the images of a class stand side by side in {path.parent}")
+        if not entry.name.lower().endswith(SUFFIXES):
+            raise DataError(f"{path} is no image by its name (allowed: {', '.join(SUFFIXES)}); move it away")
+        names.append(f"{folder}/{entry.name}")
+    if not names:
+        raise DataError(f"the class folder {root / folder} is empty; put images into it or remove it from both splits")
+    return sorted(names)
+
+
+def _entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """What is in a folder, hidden files apart."""
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}") from None
+
+
+def _same_classes(root: Path, evaluation: str, train: set[str], test: set[str]) -> None:
+    for here, there, only in (("train", evaluation, train - test), (evaluation, "train", test - train)):
+        if only:
+            shown = ", ".join(sorted(only)[:SHOWN]) + (", ..." if len(only) > SHOWN else "")
+            classes = f"{len(only)} class{'es' if len(only) > 1 else ''}"
+            raise DataError(f"{root} has {classes} in {here}/ that {there}/ has not: {shown}; both need the same")
