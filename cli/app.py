@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bamgate import __version__
-from bamgate.cli import bench, data, doctor, gates, models, run
+from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, run
 from bamgate.errors import BamgateError
 
 EXIT_CODES = (
@@ -24,9 +24,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", help=run.HELP)(run.command)
+app.command("evaluate", help=evaluate.HELP)(evaluate.command)
 app.add_typer(gates.app, name="gates")
 app.add_typer(data.app, name="data")
 app.command("models", help=models.HELP)(models.command)
+app.command("convert", help=convert.HELP)(convert.command)
 app.command("bench", help=bench.HELP)(bench.command)
 app.command("doctor", help=doctor.HELP)(doctor.command)
 

@@ -27,8 +27,9 @@ FLOORS = [
     ["bamgate.attention", "bamgate.backbones", "bamgate.data", "bamgate.collect"],
     ["bamgate.models", "bamgate.probes"],
     ["bamgate.training"],
+    ["bamgate.weights"],
     ["bamgate.experiment"],
-    ["bamgate.benchmark", "bamgate.studies", "bamgate.reports"],
+    ["bamgate.benchmark", "bamgate.evaluation", "bamgate.studies", "bamgate.reports"],
     ["bamgate.cli"],
     ["bamgate.__main__"],
 ]

@@ -6,8 +6,12 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+
+from bamgate.probes import gate_sites
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -17,32 +21,51 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-COMMANDS = [line[2:] for block in _blocks("console") for line in block.splitlines() if line.startswith("$ ")]
+COMMANDS = [[line[2:] for line in block.splitlines() if line.startswith("$ ")] for block in _blocks("console")]
 
 
 def test_the_readme_has_commands() -> None:
-    assert len(COMMANDS) >= 10
+    assert sum(map(len, COMMANDS)) >= 15
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
-    words = shlex.split(command)
-    assert words[0] == "bamgate"
+@pytest.mark.parametrize("commands", COMMANDS, ids=lambda commands: commands[0])
+def test_the_commands_of_a_block_of_the_readme_run(commands: list[str], tmp_path: Path) -> None:
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "example.toml", tmp_path / "tests")
-    finished = subprocess.run(
-        [sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout
+    for command in commands:
+        finished = _run(shlex.split(command), tmp_path)
+        assert finished.returncode == 0, finished.stderr
+        assert finished.stdout
 
 
-@pytest.mark.parametrize("block", _blocks("python"))
-def test_the_python_of_the_readme_runs(block: str) -> None:
-    names: dict[str, object] = {}
-    exec(compile(block, "README.md", "exec"), names)
-    assert names["refined"].shape == (8, 256, 24, 32)  # type: ignore[attr-defined]
+def _run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    assert words[0] == "bamgate"
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+
+
+@pytest.mark.slow
+def test_the_table_of_networks_is_what_the_command_prints(tmp_path: Path) -> None:
+    command = "bamgate models --markdown"
+    table = re.search(rf"<!-- {command} -->\n(.*?)<!-- end -->", README, flags=re.DOTALL)
+    assert table is not None
+    assert table[1] == _run(command.split(), tmp_path).stdout
+
+
+def test_the_python_of_the_readme_runs() -> None:
+    module, network = _blocks("python")
+    names: dict[str, Any] = {}
+    exec(compile(module, "README.md", "exec"), names)
+    assert names["refined"].shape == (8, 256, 24, 32)
+    assert len([line for line in network.splitlines() if line]) <= 5
+    exec(compile(network, "README.md", "exec"), names)
+    sites = gate_sites(names["model"])
+    assert list(sites) == ["layer1", "layer2", "layer3"]
+    z = torch.tensor([-1.0, 0.0, 2.0])
+    assert torch.equal(sites["layer2"](z), 1 + torch.tanh(z))
+    with torch.no_grad():
+        assert names["model"].eval()(torch.zeros(1, 3, 64, 96)).shape == (1, 1000)
 
 
 def test_make_targets_of_the_readme_are_there() -> None:

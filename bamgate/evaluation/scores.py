@@ -1,0 +1,88 @@
+"""Accuracy and calibration from logits: arrays in, numbers out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from bamgate.errors import DataError
+
+BINS = 15  # Guo et al. 2017, Section 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """Images whose confidence, the largest probability, lies in (low, high]; means over them, None for no image."""
+
+    low: float
+    high: float
+    total: int
+    correct: int
+    confidence: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Figures over a set of images.
+
+    Args:
+        total, correct, top5_correct: counts; top 5 is top K where there are only K < 5 classes.
+        loss: mean negative log-likelihood, in nats.
+        brier: mean over images of the squared distance between probabilities and truth, 0 to 2 (Brier 1950).
+        ece: expected calibration error, 0 to 1 (Guo, Pleiss, Sun, Weinberger; ICML 2017, Eq. 3), over `bins`.
+        class_total, class_correct: counts by true class.
+    """
+
+    total: int
+    correct: int
+    top5_correct: int
+    loss: float
+    brier: float
+    ece: float
+    class_total: list[int]
+    class_correct: list[int]
+    bins: list[Bin]
+
+
+def score(logits_NK: Tensor, labels_N: Tensor) -> Scores:
+    """Scores of N answers over K classes; DataError where an answer is not finite."""
+    logits = logits_NK.double()
+    broken = int((~logits.isfinite()).any(dim=1).sum())
+    if broken:
+        raise DataError(f"the network's answers are not finite for {broken} of {len(logits)} images: it has diverged")
+    classes = logits.shape[1]
+    hits = logits.argmax(dim=1) == labels_N
+    best = logits.topk(min(5, classes), dim=1).indices
+    probabilities = logits.softmax(dim=1)
+    truth = F.one_hot(labels_N, classes)
+    bins = _bins(probabilities.max(dim=1).values, hits)
+    return Scores(
+        total=len(logits),
+        correct=int(hits.sum()),
+        top5_correct=int((best == labels_N[:, None]).sum()),
+        loss=float(F.cross_entropy(logits, labels_N)),
+        brier=float(((probabilities - truth) ** 2).sum(dim=1).mean()),
+        ece=sum(abs(b.correct - b.total * (b.confidence or 0.0)) for b in bins) / len(logits),
+        class_total=torch.bincount(labels_N, minlength=classes).tolist(),
+        class_correct=torch.bincount(labels_N[hits], minlength=classes).tolist(),
+        bins=bins,
+    )
+
+
+def _bins(confidence_N: Tensor, hits_N: Tensor) -> list[Bin]:
+    place = ((confidence_N * BINS).ceil().long() - 1).clamp(0, BINS - 1)
+    bins = []
+    for i in range(BINS):
+        inside = place == i
+        total = int(inside.sum())
+        bins.append(
+            Bin(
+                low=i / BINS,
+                high=(i + 1) / BINS,
+                total=total,
+                correct=int(hits_N[inside].sum()),
+                confidence=float(confidence_N[inside].mean()) if total else None,
+            )
+        )
+    return bins

@@ -1,0 +1,148 @@
+"""A network with its trained weights and the test images that it is shown: from a file to findings."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from bamgate.config import TrainingConfig
+from bamgate.data import Batches, DataSet, FileSplit, Normalisation, Splits, find_dataset, make_loader
+from bamgate.devices import resolve_device
+from bamgate.errors import UsageError
+from bamgate.evaluation.scores import Scores, score
+from bamgate.evaluation.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
+from bamgate.experiment import Execution
+from bamgate.gates import Gate
+from bamgate.weights import build, load_network, load_weights
+
+BATCH = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Scores under one condition, and how many predictions differ from those of the network as it was trained."""
+
+    name: str
+    changed: int
+    scores: Scores
+
+
+class Subject:
+    """What is evaluated, on its device.
+
+    Args:
+        source: a cell of a run, a checkpoint, a safetensors file or the authors' checkpoint.
+        model: the network's name, where the file does not say.
+        dataset: a data set with the same classes and channels; by default the one that it was trained on.
+        image_size: pixels a side, for image folders; by default as trained.
+
+    Raises:
+        UsageError, DataError: something is missing or does not fit; nothing has been computed.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        *,
+        model: str | None,
+        dataset: str | None,
+        image_size: int | None,
+        execution: Execution,
+        precision: str,
+    ) -> None:
+        self.execution, self.device = execution, resolve_device(execution.device)
+        self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+        self.network, state = load_network(source, model=model)
+        name = dataset or self.network.dataset
+        if name is None:
+            raise UsageError(f"{source} does not say what it was trained on; name a data set: --dataset imagenet")
+        self.data = self._find(name, image_size)
+        self._check()
+        self.model = build(self.network)
+        load_weights(self.model, state, str(source))
+        self.model = self.model.to(self.device).to(memory_format=torch.channels_last)
+        self.loader, self.class_names = self._images(self.data)
+        self.loader.normalise = self._normalisation()
+
+    def _find(self, name: str, image_size: int | None) -> DataSet:
+        data = find_dataset(name, self.execution.root)
+        if data.size is None and image_size is None:
+            image_size = max(self.network.image_size)
+        return data.at(image_size)
+
+    def _check(self) -> None:
+        for what, has, takes in (
+            ("classes", self.data.classes, self.network.num_classes),
+            ("channels", self.data.channels, self.network.in_channels),
+        ):
+            if has != takes:
+                raise UsageError(f"{self.data.name} has {has} {what}, the network was trained with {takes}")
+
+    def _images(self, data: DataSet) -> tuple[Batches, list[str]]:
+        train, test = data.load(self.execution.root)
+        splits = cast(Splits, (train.to(self.device), test.to(self.device)))
+        training = TrainingConfig(batch_size=max(2, min(BATCH, len(train))))
+        return make_loader(data, splits, training, seed=0, workers=self.execution.workers_for(data)), _class_names(
+            test, data.classes
+        )
+
+    def _normalisation(self) -> Normalisation:
+        """Images are scaled as those that it was trained on, also those of another data set."""
+        mean, std = (
+            torch.tensor(v, dtype=torch.float64, device=self.device) for v in (self.network.mean, self.network.std)
+        )
+        return Normalisation(mean=mean, std=std)
+
+    def findings(
+        self, *, gates: list[Gate], off: str | None, hold: str | None, tell: Callable[[str], None]
+    ) -> Iterator[Finding]:
+        """As trained first; then under each other gate, with gates off (s = 1), with gates held at their mean scale.
+
+        Args:
+            off, hold: sites, see `choose_sites`.
+            tell: is told what is computed next.
+        """
+        # Wrong names are found before an hour has been spent.
+        asked = {text: choose_sites(self.model, text) for text in (off, hold, "all" if gates else None) if text}
+        tell("as trained")
+        own = self.answers()
+        self.mean_scales = own.mean_scales
+        yield Finding(name="as trained", changed=0, scores=score(own.logits, own.labels))
+        changes: list[tuple[str, AbstractContextManager[None]]] = [
+            *((f"gate {gate.name}", regated(self.model, gate)) for gate in gates),
+            *((f"off: {name}", switched_off(self.model, sites)) for name, sites in asked.get(off or "", [])),
+            *(
+                (f"held: {name}", held(self.model, {site: own.mean_scales[site] for site in sites}))
+                for name, sites in asked.get(hold or "", [])
+            ),
+        ]
+        for name, change in changes:
+            tell(name)
+            with change:
+                answers = self.answers()
+            changed = int((answers.logits.argmax(dim=1) != own.logits.argmax(dim=1)).sum())
+            yield Finding(name=name, changed=changed, scores=score(answers.logits, answers.labels))
+
+    def answers(self) -> Answers:
+        """One pass over the test images."""
+        return answers_of(self.model, self.loader.evaluation_batches(), self.autocast)
+
+    def facts(self) -> dict[str, Any]:
+        """What was evaluated, in plain types."""
+        return {
+            "network": self.network.to_dict(),
+            "dataset": self.data.name,
+            "image_size": list(self.data.image_shape[1:]),
+            "class_names": self.class_names,
+        }
+
+
+def _class_names(test: Any, classes: int) -> list[str]:
+    """The folders' names; numbers where there are none."""
+    if not isinstance(test, FileSplit):
+        return [str(i) for i in range(classes)]
+    named = {int(label): Path(path).parts[-2] for path, label in zip(test.paths, test.labels, strict=True)}
+    return [named[i] for i in range(classes)]

@@ -1,0 +1,127 @@
+"""What it takes to build a network again, besides its weights."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from torch import nn
+
+from bamgate.backbones import Size
+from bamgate.config import AttentionConfig
+from bamgate.errors import DataError, UsageError, nearest
+from bamgate.gates import Gate, fingerprint, load_gate
+from bamgate.models import build_model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A network by its names and sizes.
+
+    Args:
+        model: name of the network.
+        attention: what stands at its sites; holds the gate's name.
+        num_classes: width of its output.
+        in_channels: channels of its images.
+        image_size: H, W in pixels of the images it was built for, which may decide the stem; it takes any size.
+        gate_fingerprint: of the gate's function (bamgate.gates.fingerprint), so that another one by the same name is
+            noticed.
+        mean, std: of each channel of the training bytes, 0 to 255: its images are scaled by them.
+        dataset: what it was trained on, None where nobody has said.
+    """
+
+    model: str
+    attention: AttentionConfig
+    num_classes: int
+    in_channels: int
+    image_size: Size
+    gate_fingerprint: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dataset: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_dict(plain: object, source: str) -> "Network":
+        """What `to_dict` gave; DataError that names `source` and the key where something else stands there."""
+        values = _keys(plain, [item.name for item in fields(Network)], source, "network")
+        for name in ("model", "gate_fingerprint"):
+            _check(values, name, isinstance(values.get(name), str), "a text", source)
+        for name in ("num_classes", "in_channels"):
+            _check(values, name, _is_count(values.get(name)), "a whole number above 0", source)
+        dataset = values.get("dataset")
+        _check(values, "dataset", dataset is None or isinstance(dataset, str), "a text or null", source)
+        size = values.get("image_size")
+        is_size = isinstance(size, list) and len(size) == 2 and all(map(_is_count, size))
+        _check(values, "image_size", is_size, "[height, width] in pixels", source)
+        for name in ("mean", "std"):
+            _check(values, name, _is_a_number_a_channel(values, name), "a list of one number a channel", source)
+        attention = read_attention(values.get("attention"), source)
+        lists = {name: tuple(values[name]) for name in ("image_size", "mean", "std")}
+        return Network(**{**values, **lists, "attention": attention})
+
+
+def read_attention(plain: object, source: str) -> AttentionConfig:
+    """An attention configuration as it was stored; DataError that names `source` where it is none."""
+    values = _keys(plain, [item.name for item in fields(AttentionConfig)], source, "attention")
+    try:
+        return AttentionConfig(**values)
+    except UsageError as error:
+        raise DataError(f"{source}: attention: {error}") from None
+
+
+def _keys(plain: object, known: Iterable[str], source: str, what: str) -> Mapping[str, Any]:
+    if not isinstance(plain, dict):
+        raise DataError(f"{source}: {what} must be a table of names and values, got {plain!r}")
+    names = list(known)
+    for key in plain:
+        if key not in names:
+            raise DataError(f"{source}: {what} has an unknown key {key!r}{nearest(str(key), names)}")
+    return plain
+
+
+def _check(values: Mapping[str, Any], name: str, holds: bool, expected: str, source: str) -> None:
+    if not holds:
+        found = f"got {values[name]!r}" if name in values else "it is missing"
+        raise DataError(f"{source}: {name} must be {expected}, {found}")
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_a_number_a_channel(values: Mapping[str, Any], name: str) -> bool:
+    numbers = values.get(name)
+    if not isinstance(numbers, list) or not all(type(n) is float and math.isfinite(n) for n in numbers):
+        return False
+    return len(numbers) == values["in_channels"] and (name == "mean" or min(numbers) > 0)
+
+
+def build(network: Network, gate: Gate | None = None) -> nn.Module:
+    """The network with weights of no meaning yet; `load_weights` fills them in.
+
+    Args:
+        gate: the part that the configuration names; looked up by that name where it is not given.
+
+    Raises:
+        UsageError: a name is unknown, or the gate is not the function that the weights were trained with.
+    """
+    part = gate or load_gate(network.attention.gate)
+    found = fingerprint(part)
+    if found != network.gate_fingerprint:
+        raise UsageError(
+            f"gate {part.name!r} is not the function that these weights were trained with "
+            f"({network.attention.gate!r}, fingerprint {network.gate_fingerprint}; this one is {found})"
+        )
+    return build_model(
+        network.model,
+        network.attention,
+        part,
+        num_classes=network.num_classes,
+        in_channels=network.in_channels,
+        image_size=network.image_size,
+        seed=0,
+    )

@@ -1,0 +1,127 @@
+"""Where trained weights are found: a run, one of its cells, our safetensors, or a checkpoint of the authors'."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from bamgate.data import DATASETS
+from bamgate.errors import DataError, UsageError
+from bamgate.gates import load_gate
+from bamgate.runlog import read_json
+from bamgate.training.checkpoint import CURRENT
+from bamgate.weights.files import read_safetensors, read_torch
+from bamgate.weights.network import Network, build
+from bamgate.weights.released import read_released
+from bamgate.weights.strict import load_weights, shortened
+
+
+def load_model(source: Path, *, model: str | None = None, gate: str | None = None) -> tuple[Network, nn.Module]:
+    """The network of `load_network` with its weights in it, on the CPU, in evaluation mode.
+
+    Args:
+        source, model: see `load_network`.
+        gate: where the gate is now, if its name does not lead there any more; it must be the same function.
+
+    Raises:
+        UsageError, DataError: see `load_network`, `build` and `load_weights`.
+    """
+    network, state = load_network(source, model=model)
+    net = build(network, load_gate(gate) if gate is not None else None)
+    load_weights(net, state, str(source))
+    return network, net.eval()
+
+
+def load_network(source: Path, *, model: str | None = None) -> tuple[Network, dict[str, Tensor]]:
+    """What network the weights at `source` belong to, and the weights by our names, on the CPU.
+
+    Args:
+        source: the folder of a finished cell, or of a run that holds one; its checkpoint.pt; a .safetensors file of
+            ours; a checkpoint of the authors' (.pth.tar), or another of torchvision's ResNets.
+        model: for a checkpoint of the last kind: the network, where its keys do not tell.
+
+    Raises:
+        UsageError: there is nothing, or more than one; `model` where the source itself tells.
+        DataError: it is damaged, or of no such kind.
+    """
+    cell = _cell(source)
+    if cell is None and source.suffix != ".safetensors":
+        return read_released(read_torch(source), source, model)
+    if model is not None:
+        raise UsageError(f"model {model!r} would have no effect: {source} tells its network itself; leave it out")
+    return read_safetensors(source) if cell is None else _read_cell(cell)
+
+
+def _cell(source: Path) -> Path | None:
+    """The folder of the cell that `source` names, None where it is a file of its own."""
+    if source.is_dir():
+        return source if (source / "config.json").is_file() else _only_cell(source)
+    if not source.is_file():
+        raise UsageError(f"there is no file or folder {str(source)!r}")
+    is_checkpoint = source.name == CURRENT and (source.parent / "config.json").is_file()
+    return source.parent if is_checkpoint else None
+
+
+def _only_cell(folder: Path) -> Path:
+    cells = sorted(result.parent for result in folder.glob("cells/*/result.json"))
+    if not cells:
+        raise UsageError(f"{folder} holds no finished cell (cells/*/result.json), nor is it one (config.json)")
+    if len(cells) > 1:
+        names = [f"{cell} ({_gate_and_seed(cell)})" for cell in cells]
+        raise UsageError(f"{folder} holds {len(cells)} finished cells, name one: {shortened(names)}")
+    return cells[0]
+
+
+def _gate_and_seed(cell: Path) -> str:
+    config = _config(cell)
+    return f"{_table(config, 'attention').get('gate')}, seed {config.get('seed')}"
+
+
+def _config(cell: Path) -> dict[str, Any]:
+    return _table(read_json(cell / "config.json") or {}, "config")
+
+
+def _table(content: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A table within a table, empty where there is none: what is missing in it is named when it is asked for."""
+    found = content.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
+    identity, result = read_json(cell / "config.json") or {}, read_json(cell / "result.json")
+    if result is None:
+        raise UsageError(f"{cell} has not finished; the same bamgate run command goes on with it")
+    if not (cell / CURRENT).is_file():
+        raise DataError(f"{cell / CURRENT} is missing")
+    stored = read_torch(cell / CURRENT, sha256=str(result.get("checkpoint_sha256")))
+    state = {name.removeprefix("model/"): t for name, t in stored.items() if name.startswith("model/")}
+    config, source = _config(cell), str(cell / "config.json")
+    return Network.from_dict(
+        {
+            **{name: config.get(name) for name in ("model", "attention", "dataset")},
+            **widths(state, source),
+            "image_size": _image_size(config, source),
+            "gate_fingerprint": _table(identity, "gate").get("fingerprint"),
+            **{name: _table(result, "normalisation").get(name) for name in ("mean", "std")},
+        },
+        source,
+    ), state
+
+
+def widths(state: Mapping[str, Tensor], source: str) -> dict[str, int]:
+    """Every network here ends in the classifier's bias and begins with a convolution of the image."""
+    kernels = [tensor for tensor in state.values() if tensor.ndim == 4]
+    if not kernels:
+        raise DataError(f"{source}: the checkpoint beside it holds no convolution")
+    return {"num_classes": len(list(state.values())[-1]), "in_channels": kernels[0].shape[1]}
+
+
+def _image_size(config: Mapping[str, Any], source: str) -> list[int]:
+    pixels, dataset = config.get("image_size"), config.get("dataset")
+    if pixels is not None:
+        return [pixels, pixels]
+    size = DATASETS.get(str(dataset)).size if dataset in DATASETS else None
+    if size is None:
+        raise DataError(f"{source}: image_size is missing, and data set {dataset!r} does not tell it")
+    return list(size)

@@ -1,0 +1,53 @@
+"""Weights go into a network whole or not at all."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bamgate.errors import DataError
+
+SHOWN = 10  # names in each list of an error
+
+
+def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Fill every parameter and buffer of `model` from `state`, in place.
+
+    Args:
+        state: tensors by the model's own names.
+        source: what an error calls the origin of the weights.
+
+    Raises:
+        DataError: lists all names that are missing, too many, or of another shape; the model is as it was.
+    """
+    expected: dict[str, Tensor] = model.state_dict()
+    shared = [name for name in expected if name in state]
+    problems = {
+        "missing": [name for name in expected if name not in state],
+        "unknown": [name for name in state if name not in expected],
+        "of another shape": [
+            f"{name}: {shape(state[name])} for {shape(expected[name])}"
+            for name in shared
+            if state[name].shape != expected[name].shape
+        ],
+        "of another kind of number": [
+            f"{name}: {state[name].dtype} for {expected[name].dtype}"
+            for name in shared
+            if state[name].is_floating_point() != expected[name].is_floating_point()
+        ],
+    }
+    if found := [f"{len(names)} {what} ({shortened(names)})" for what, names in problems.items() if names]:
+        raise DataError(f"{source} does not fit the network: {'; '.join(found)}; nothing was loaded")
+    with torch.no_grad():
+        model.load_state_dict(dict(state))
+
+
+def shape(tensor: Tensor) -> str:
+    """As in 64x3x7x7; "scalar" where there are no dimensions."""
+    return "x".join(map(str, tensor.shape)) or "scalar"
+
+
+def shortened(names: list[str]) -> str:
+    """The first ten names, and how many more there are."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,0 +1,103 @@
+"""`bamgate convert`: trained weights into a file of their own, in another layout where that is exact."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bamgate.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bamgate.weights import Network
+
+HELP = """Write trained weights as a file of their own, or in another layout.
+
+SOURCE is a run, a cell, its checkpoint.pt, a .safetensors file, or the authors' checkpoint. DEST.safetensors holds our
+names and the network's description; DEST.pth and DEST.pth.tar the authors' names, for their code. A layout is another
+way to hold the same function in evaluation mode; where it cannot, that is refused.
+"""
+
+_Source = Annotated[Path, typer.Argument(help="run, cell, checkpoint.pt, .safetensors or the authors' .pth.tar")]
+_Dest = Annotated[Path, typer.Argument(help="file to write: .safetensors, .pth or .pth.tar")]
+_Layout = Annotated[str | None, typer.Option("--layout", help="BAM: paper, counted or released \\[as it is]")]
+_Model = Annotated[str | None, typer.Option("--model", help="authors' checkpoint: the network \\[told by its keys]")]
+_Gate = Annotated[str | None, typer.Option("--gate", help="where the gate is, if it has moved: the same function")]
+_Force = Annotated[bool, typer.Option("--force", help="replace DEST where it exists")]
+_Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def command(
+    source: _Source,
+    dest: _Dest,
+    layout: _Layout = None,
+    model: _Model = None,
+    gate: _Gate = None,
+    force: _Force = False,
+    json: _Json = False,
+) -> None:
+    """See HELP."""
+    _check_dest(dest, force=force)
+    from bamgate.weights import convert_layout, load_model, write_released, write_safetensors
+
+    network, net = load_model(source, model=model, gate=gate)
+    if layout is not None:
+        network, net = convert_layout(network, net, layout)
+    write = write_safetensors if dest.suffix == ".safetensors" else write_released
+    write(dest, network, net.state_dict())
+    if dest.suffix != ".safetensors":
+        _say_what_is_lost(network)
+    _show(_facts(dest, network, net), as_json=json)
+
+
+def _check_dest(dest: Path, *, force: bool) -> None:
+    """UsageError before anything heavy is begun."""
+    endings = (".safetensors", ".pth", ".pth.tar")
+    if not dest.name.endswith(endings):
+        raise UsageError(f"{str(dest)!r}: the ending names the format (allowed: {', '.join(endings)})")
+    if not dest.parent.is_dir():
+        raise UsageError(f"{str(dest)!r}: there is no folder {str(dest.parent)!r}")
+    if dest.is_dir():
+        raise UsageError(f"{str(dest)!r} is a folder; name a file")
+    if dest.exists() and not force:
+        raise UsageError(f"{str(dest)!r} exists; --force replaces it")
+
+
+def _say_what_is_lost(network: "Network") -> None:
+    """The authors' format has no place for how images are scaled."""
+    from bamgate.cli.console import err
+
+    mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (network.mean, network.std))
+    err().print(
+        f"It was trained on images with mean {mean} and SD {std} of 255, which the file cannot say", markup=False
+    )
+
+
+def _facts(dest: Path, network: "Network", net: "nn.Module") -> dict[str, Any]:
+    is_bam = network.attention.name == "bam"
+    return {
+        "out": str(dest),
+        "model": network.model,
+        "attention": network.attention.name,
+        "layout": network.attention.layout if is_bam else None,
+        "gate": network.attention.gate,
+        "parameters": sum(parameter.numel() for parameter in net.parameters()),
+    }
+
+
+def _show(facts: dict[str, Any], *, as_json: bool) -> None:
+    from bamgate.cli.console import err, out, print_json
+
+    if as_json:
+        print_json(facts)
+        return
+    layout = f", layout {facts['layout']}" if facts["layout"] else ""
+    out().print(
+        f"{facts['out']}: {facts['model']}, attention {facts['attention']}{layout}, gate {facts['gate']}, "
+        f"{facts['parameters']:,} parameters",
+        markup=False,
+        soft_wrap=True,
+    )
+    err().print(f"Next: bamgate evaluate {shlex.quote(facts['out'])}", markup=False)

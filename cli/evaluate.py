@@ -1,0 +1,140 @@
+"""`bamgate evaluate`: what a trained network can do, and how much it leans on its gates."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bamgate.errors import UsageError, unknown
+
+if TYPE_CHECKING:
+    from bamgate.evaluation import Finding, Scores, Subject
+
+HELP = """Evaluate trained weights: top-1, top-5, loss and calibration, in total and by class.
+
+SOURCE is a cell of a run (runs/.../cells/ID), a checkpoint, a .safetensors file or the BAM authors' checkpoint. --gate,
+--off and --hold show what the same weights do with other gates, without training: how much does it lean on its gates?
+"""
+
+_Source = Annotated[Path, typer.Argument(help="run, checkpoint or weights file", show_default=False)]
+_Dataset = Annotated[str | None, typer.Option("--dataset", help="data set [the one that it was trained on]")]
+_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder [$BAMGATE_DATA or ~/.cache/bamgate]")]
+_ImageSize = Annotated[
+    int | None, typer.Option("--image-size", min=8, help="image folders: pixels a side [as trained]")
+]
+_Gate = Annotated[str | None, typer.Option("--gate", help="other gates in place of its own, with commas")]
+_Off = Annotated[str | None, typer.Option("--off", help="scale 1 at these sites: names with commas, all or each")]
+_Hold = Annotated[
+    str | None, typer.Option("--hold", help="scale held at its mean over the images: names with commas, all or each")
+]
+_PerClass = Annotated[bool, typer.Option("--per-class", help="show each class")]
+_Calibration = Annotated[bool, typer.Option("--calibration", help="show accuracy by confidence")]
+_Model = Annotated[str | None, typer.Option("--model", help="network, where the file does not say")]
+_Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16")]
+_Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
+_Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads")]
+_Workers = Annotated[int | None, typer.Option("--workers", min=0, help="image folders: processes that decode")]
+_Json = Annotated[bool, typer.Option("--json", help="print JSON, with all classes and confidence bins")]
+
+
+def command(
+    source: _Source,
+    dataset: _Dataset = None,
+    data_dir: _DataDir = None,
+    image_size: _ImageSize = None,
+    gate: _Gate = None,
+    off: _Off = None,
+    hold: _Hold = None,
+    per_class: _PerClass = False,
+    calibration: _Calibration = False,
+    model: _Model = None,
+    precision: _Precision = "fp32",
+    device: _Device = "cpu",
+    threads: _Threads = 1,
+    workers: _Workers = None,
+    json: _Json = False,
+) -> None:
+    """See HELP."""
+    from bamgate.cli.console import err, print_json
+    from bamgate.devices import cpu_threads
+    from bamgate.evaluation import Subject
+    from bamgate.experiment import Execution
+    from bamgate.gates import load_gate
+    from bamgate.studies.settings import split_gates
+
+    if precision not in ("fp32", "bf16"):
+        raise unknown("precision", precision, ("fp32", "bf16"))
+    if json and (per_class or calibration):
+        raise UsageError("--per-class and --calibration would have no effect: --json holds both; leave them out")
+    gates = [load_gate(spec) for spec in split_gates(gate)] if gate else []
+    execution = Execution(device=device, threads=threads, data_root=data_dir, workers=workers)
+    with cpu_threads(threads), err().status("loading") as status:
+        subject = Subject(
+            source, model=model, dataset=dataset, image_size=image_size, execution=execution, precision=precision
+        )
+        findings = list(subject.findings(gates=gates, off=off, hold=hold, tell=status.update))
+    if json:
+        facts = {"source": str(source), "precision": precision, **subject.facts(), "mean_scales": subject.mean_scales}
+        print_json(facts | {"findings": [asdict(finding) for finding in findings]})
+        return
+    _show(source, subject, findings)
+    if per_class:
+        _show_classes(subject.class_names, findings[0].scores)
+    if calibration:
+        _show_calibration(findings[0].scores)
+    if len(findings) == 1 and subject.mean_scales:
+        err().print(f"Next: bamgate evaluate {source} --off each --hold each", markup=False)
+
+
+def _show(source: Path, subject: "Subject", findings: list["Finding"]) -> None:
+    from bamgate.cli.console import out, table
+
+    network, attention = subject.network, subject.network.attention
+    gated = f", {attention.name} with gate {attention.gate}" if attention.name != "none" else ", no attention"
+    title = f"{network.model}{gated}, on the {findings[0].scores.total:,} test images of {subject.data.name}"
+    out().print(title, style="bold", soft_wrap=True)
+    grid = table("", "condition", "top-1 %", "correct", "top-5 %", "loss", "ECE %", "Brier", "changed")
+    for finding in findings:
+        scores = finding.scores
+        grid.add_row(
+            finding.name,
+            _percent(scores.correct, scores.total),
+            str(scores.correct),
+            _percent(scores.top5_correct, scores.total),
+            f"{scores.loss:.4f}" if scores.loss < 1e5 else f"{scores.loss:.3g}",
+            f"{100 * scores.ece:.2f}",
+            f"{scores.brier:.4f}",
+            str(finding.changed),
+        )
+    out().print(grid)
+    if len(findings) > 1:
+        out().print("changed: predictions that differ from those as trained", markup=False)
+    if any(finding.name.startswith("held") for finding in findings):
+        means = ", ".join(f"{site} {mean:.3f}" for site, mean in subject.mean_scales.items())
+        out().print(f"mean scale over the images: {means}", markup=False)
+
+
+def _show_classes(names: list[str], scores: "Scores") -> None:
+    from bamgate.cli.console import out, table
+
+    grid = table("By class, as trained", "class", "images", "correct", "%")
+    for name, total, correct in zip(names, scores.class_total, scores.class_correct, strict=True):
+        grid.add_row(name, str(total), str(correct), _percent(correct, total))
+    out().print()
+    out().print(grid)
+
+
+def _show_calibration(scores: "Scores") -> None:
+    from bamgate.cli.console import out, table
+
+    grid = table("By confidence, as trained", "confidence", "images", "mean confidence %", "correct %")
+    for b in scores.bins:
+        confidence = "-" if b.confidence is None else f"{100 * b.confidence:.1f}"
+        grid.add_row(f"{b.low:.2f} to {b.high:.2f}", str(b.total), confidence, _percent(b.correct, b.total))
+    out().print()
+    out().print(grid)
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.2f}" if whole else "-"
