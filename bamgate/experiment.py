@@ -123,12 +123,13 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
     workers = execution.workers_for(data)
     splits = _splits(config.dataset, config.training.train_limit, execution.root, device)
     trainer = make_trainer(config, gate, data, splits, config.seed, workers=workers)
+    counted = cost(trainer.model, data.image_shape)
     log = open_cell(out, config)
     with sole_writer(log.folder), contextlib.closing(trainer.loader), dead_workers_named():
         log.claim(_identity(config, gate))
         log.bind({"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)})
         if log.result() is None:
-            _Cell(config, trainer, log, execution, listener, cost(trainer.model, data.image_shape)).run()
+            _Cell(config, trainer, log, execution, listener, counted).run()
 
 
 @functools.lru_cache(maxsize=1)

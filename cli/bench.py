@@ -7,13 +7,14 @@ import typer
 
 HELP = """Measure training speed beside a plain PyTorch loop (fp32, NCHW, eager, DataLoader with PIL transforms).
 
-Same network, same batch, CIFAR-100-size images, in turns within one run. "image-folder" measures something else: how
+Same network, same batch, same random images, in turns within one run. "image-folder" measures something else: how
 many JPEGs of 500x375 pixels one core decodes and augments, beside torchvision's transforms (one thread, no workers,
 whatever the other options say). About five minutes on two CPU cores.
 """
 
 _Models = Annotated[str, typer.Option("--models", help="networks or image-folder, with commas")]
 _Rounds = Annotated[int, typer.Option("--rounds", min=1, help="how often each is measured")]
+_Size = Annotated[int, typer.Option("--image-size", min=8, help="pixels a side")]
 _Batch = Annotated[int, typer.Option("--batch-size", min=2, help="images a step")]
 _Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of both sides [cores]")]
 _Workers = Annotated[int, typer.Option("--workers", min=0, help="DataLoader workers of the plain loop")]
@@ -25,6 +26,7 @@ _Out = Annotated[Path | None, typer.Option("--out", help="write the figures to t
 def command(
     models: _Models = "resnet20,resnet18,image-folder",
     rounds: _Rounds = 5,
+    image_size: _Size = 32,
     batch_size: _Batch = 128,
     threads: _Threads = None,
     workers: _Workers = 2,
@@ -55,6 +57,7 @@ def command(
                 else compare(
                     name,
                     rounds=rounds,
+                    image_size=image_size,
                     batch_size=batch_size,
                     threads=threads or os.cpu_count() or 1,
                     workers=workers,

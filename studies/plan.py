@@ -27,8 +27,9 @@ class Plan:
 
     def folder(self) -> Path:
         """Where the cells go if nobody says otherwise."""
-        base, dataset = self.base, self.base.dataset.replace(":", "-")
-        return Path("runs") / f"{dataset}-{base.model}-{base.attention.name}-{base.design_sha256[:8]}"
+        base = self.base
+        name = f"{base.dataset}-{base.model}-{base.attention.name}-{base.design_sha256[:8]}"
+        return Path("runs") / name.replace(":", "-").replace("/", "-")
 
 
 def with_gate(config: RunConfig, gate: str, seed: int) -> RunConfig:

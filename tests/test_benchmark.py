@@ -47,9 +47,11 @@ def test_the_plain_input_pipeline_gives_whole_batches() -> None:
 
 
 def test_both_sides_train_the_same_network() -> None:
-    for rival in contenders("resnet8", batch_size=8, workers=0, device=torch.device("cpu"), compile="off"):
+    for rival in contenders(
+        "resnet8", image_size=16, batch_size=8, workers=0, device=torch.device("cpu"), compile="off"
+    ):
         assert rival.run(1) > 0
-    assert random_images(64, torch.device("cpu")).images.shape == (64, 32, 32, 3)
+    assert random_images(64, 24, torch.device("cpu")).images.shape == (64, 24, 24, 3)
 
 
 def test_a_comparison_gives_rows_of_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,6 +60,7 @@ def test_a_comparison_gives_rows_of_its_table(monkeypatch: pytest.MonkeyPatch) -
         compare(
             "resnet8",
             rounds=1,
+            image_size=16,
             batch_size=8,
             threads=1,
             workers=0,

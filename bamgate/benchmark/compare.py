@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from bamgate.benchmark.contenders import Contender, contenders
-from bamgate.benchmark.photographs import IMAGE_FOLDER, PHOTOGRAPHS, decoders, make_photographs
+from bamgate.benchmark.photographs import IMAGE_FOLDER, PHOTOGRAPHS, SIZE, decoders, make_photographs
 from bamgate.devices import describe_device
 from bamgate.tables import Columns
 
@@ -23,6 +23,7 @@ BENCH: Columns = {
     "ratio_low": float,
     "ratio_high": float,
     "rounds": int,
+    "image_size": int,
     "batch_size": int,
     "threads": int,
     "workers": int,
@@ -38,6 +39,7 @@ def compare(
     model: str,
     *,
     rounds: int,
+    image_size: int,
     batch_size: int,
     threads: int,
     workers: int,
@@ -51,10 +53,13 @@ def compare(
     without BAM" it is the ratio to bamgate with BAM.
     """
     torch.set_num_threads(threads)
-    rivals = contenders(model, batch_size=batch_size, workers=workers, device=device, compile=compile)
+    rivals = contenders(
+        model, image_size=image_size, batch_size=batch_size, workers=workers, device=device, compile=compile
+    )
     batches = _batches(rivals[0])
     seconds = _in_turns(model, rivals, rounds, {"input": 20}, batches, tell)
-    shared = {"rounds": rounds, "batch_size": batch_size, "workers": workers, "compile": compile}
+    shared: dict[str, Any] = {"rounds": rounds, "image_size": image_size, "batch_size": batch_size}
+    shared |= {"workers": workers, "compile": compile}
     shared |= {k: v for k, v in describe_device(device, threads).items() if k in BENCH}
     for (task, name), times in seconds.items():
         reference = seconds[task, "bamgate bf16" if name.endswith("without BAM") else "plain"]
@@ -67,7 +72,8 @@ def compare_decoding(*, rounds: int, tell: Callable[[str], None]) -> Iterator[di
     with tempfile.TemporaryDirectory() as folder:
         rivals = decoders(make_photographs(Path(folder) / "photographs"))
         seconds = _in_turns(IMAGE_FOLDER, rivals, rounds, {}, 1, tell)
-    shared = {"rounds": rounds, "batch_size": PHOTOGRAPHS, "workers": 0, "compile": "off"}
+    shared: dict[str, Any] = {"rounds": rounds, "image_size": SIZE, "batch_size": PHOTOGRAPHS}
+    shared |= {"workers": 0, "compile": "off"}
     shared |= {k: v for k, v in describe_device(torch.device("cpu"), 1).items() if k in BENCH}
     for (task, name), times in seconds.items():
         figures = _figures(times, seconds[task, rivals[0].name], PHOTOGRAPHS)
@@ -85,7 +91,7 @@ def _in_turns(
     """Seconds a batch of each (task, contender), round by round; `counts[task]` batches at a time, or `batches`."""
     seconds: dict[tuple[str, str], list[float]] = {(rival.task, rival.name): [] for rival in rivals}
     for rival in rivals:
-        rival.run(3)  # compilation and the first allocations are not counted
+        rival.run(min(3, batches))  # compilation and the first allocations are not counted
     for number in range(rounds):
         for rival in rivals:
             tell(f"{model}, round {number + 1} of {rounds}: {rival.task}, {rival.name}")
@@ -106,6 +112,6 @@ def _figures(times: list[float], reference: list[float], batch_size: int) -> dic
 
 
 def _batches(plain: Contender) -> int:
-    """As many batches a round as the plain loop does in about four seconds, from 3 to 30."""
+    """As many batches a round as the plain loop does in about four seconds, at most 30."""
     plain.run(1)
-    return max(3, min(30, round(4 / plain.run(1))))
+    return max(1, min(30, round(4 / plain.run(1))))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,16 +27,18 @@ class Contender:
     run: Callable[[int], float]
 
 
-def random_images(count: int, device: torch.device) -> Split:
-    """CIFAR-100-size random images: speed does not depend on what they show."""
+def random_images(count: int, size: int, device: torch.device) -> Split:
+    """Random images of `size` pixels a side: speed does not depend on what they show."""
     made = torch.Generator().manual_seed(0)
-    images = torch.randint(0, 256, (count, 32, 32, 3), generator=made, dtype=torch.uint8)
+    images = torch.randint(0, 256, (count, size, size, 3), generator=made, dtype=torch.uint8)
     return Split(images=images, labels=torch.arange(count) % CLASSES).to(device)
 
 
-def contenders(model: str, *, batch_size: int, workers: int, device: torch.device, compile: str) -> list[Contender]:
+def contenders(
+    model: str, *, image_size: int, batch_size: int, workers: int, device: torch.device, compile: str
+) -> list[Contender]:
     """Everything that is measured for one network."""
-    split = random_images(MOST_BATCHES * batch_size, device)
+    split = random_images(MOST_BATCHES * batch_size, image_size, device)
     ours = _Ours(model, "bf16", split, batch_size, attention="bam", compile=compile)
     exact = _Ours(model, "fp32", split, batch_size, attention="bam", compile="off")
     without = _Ours(model, "bf16", split, batch_size, attention="none", compile=compile)
@@ -55,13 +57,14 @@ def contenders(model: str, *, batch_size: int, workers: int, device: torch.devic
 
 class _Plain:
     def __init__(self, model: str, split: Split, batch_size: int, workers: int) -> None:
+        size = (split.images.shape[1], split.images.shape[2])
         network = build_model(
             model,
             AttentionConfig(),
             load_gate("sigmoid"),
             num_classes=CLASSES,
             in_channels=3,
-            image_size=(32, 32),
+            image_size=size,
             seed=0,
         )
         self.loop = PlainLoop(network.to(split.images.device))
@@ -69,7 +72,7 @@ class _Plain:
         self.batch_size, self.workers = batch_size, workers
         device = split.images.device
         self.fixed = (
-            torch.randn(batch_size, 3, 32, 32, generator=torch.Generator().manual_seed(0)).to(device),
+            torch.randn(batch_size, 3, *size, generator=torch.Generator().manual_seed(0)).to(device),
             (torch.arange(batch_size) % CLASSES).to(device),
         )
 
@@ -105,7 +108,8 @@ class _Ours:
             ),
         )
         gate = load_gate(config.attention.gate)
-        self.trainer = make_trainer(config, gate, DATASETS.get("cifar100"), (split, split), seed=0)
+        data = replace(DATASETS.get("cifar100"), size=(split.images.shape[1], split.images.shape[2]))
+        self.trainer = make_trainer(config, gate, data, (split, split), seed=0)
         self.trainer.model.train()
         self.fixed = next(iter(self.trainer.loader.training_batches(0)))
 
