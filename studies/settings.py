@@ -58,12 +58,12 @@ def read_file(path: Path) -> Settings:
     settings: Settings = {}
     for key, value in content.items():
         if not isinstance(value, dict):
-            _add(settings, "", key, value, _place(path, text, "", key))
+            _add(settings, "", key, value, place_of(path, text, "", key))
         elif key in ("attention", "training"):
             for inner, setting in value.items():
-                _add(settings, key, inner, setting, _place(path, text, key, inner))
+                _add(settings, key, inner, setting, place_of(path, text, key, inner))
         else:
-            raise UsageError(f"{_place(path, text, key, '')}: {unknown('section', key, ['attention', 'training'])}")
+            raise UsageError(f"{place_of(path, text, key, '')}: {unknown('section', key, ['attention', 'training'])}")
     return settings
 
 
@@ -74,20 +74,28 @@ def _add(settings: Settings, section: str, key: str, value: Any, place: str) -> 
         where = f"[{section}]" if section else "the top level"
         hint = nearest(key, allowed)
         raise UsageError(f"{place}: unknown key {key!r} in {where}{hint} (allowed: {', '.join(allowed)})")
-    field = FIELDS[name]
     # Seeds and gates may be lists; as options they are one text.
     if name in ("seeds", "gate") and isinstance(value, list):
         value = ",".join(map(str, value))
     if name == "seeds" and type(value) is int:
         value = str(value)
-    settings[name] = normal(value, field.kind)
     try:
-        check_value(name, settings[name], field.kind, field.rule)
+        settings[name] = checked_setting(name, value)
     except UsageError as error:
         raise UsageError(f"{place}: {error}") from None
 
 
-def _place(path: Path, text: str, section: str, key: str) -> str:
+def checked_setting(name: str, value: Any) -> Any:
+    """The value of a setting in its one form; UsageError for an unknown name or a value that it cannot have."""
+    if name not in FIELDS:
+        raise unknown("setting", name, FIELDS)
+    field = FIELDS[name]
+    value = normal(value, field.kind)
+    check_value(name, value, field.kind, field.rule)
+    return value
+
+
+def place_of(path: Path, text: str, section: str, key: str) -> str:
     """File and line of a key in its section, of the section's header where the key is empty."""
     present = ""
     for number, line in enumerate(text.splitlines(), start=1):
