@@ -8,12 +8,20 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bamgate.attention import BAM, CBAM, AttentionModule, SqueezeExcitation
+from bamgate.attention import BAM, CBAM, SqueezeExcitation
 from bamgate.backbones import AttentionFactory, Sites, Size, find_backbone
 from bamgate.config import AttentionConfig
-from bamgate.errors import UsageError
+from bamgate.errors import UsageError, one_line
 from bamgate.gates import Gate, load_gate
-from bamgate.insertion import channels_at, check_site, find_stages, insert_module, inserted, remove_module
+from bamgate.insertion import (
+    channels_at,
+    check_site,
+    find_stages,
+    in_evaluation,
+    insert_module,
+    inserted,
+    remove_module,
+)
 from bamgate.seeding import drawing_from, stream_key
 
 
@@ -118,7 +126,7 @@ def _factory(attention: AttentionConfig | AttentionFactory) -> AttentionFactory:
 
 def remove_attention(model: nn.Module) -> list[str]:
     """Undo `insert_attention`; the sites that had attention."""
-    sites = list(inserted(model, AttentionModule))
+    sites = list(inserted(model))
     for site in sites:
         remove_module(model, site)
     return sites
@@ -132,11 +140,17 @@ class Cost(NamedTuple):
 
 
 def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
-    """Count a network for one image of shape C, H, W; the network is left as it was."""
-    was_training = model.training
-    device = next(model.parameters()).device
-    model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, *image_shape, device=device))
-    model.train(was_training)
+    """Count a network for one image of shape C, H, W; the network is left as it was.
+
+    Raises:
+        UsageError: the network cannot take such an image.
+    """
+    like = next(model.parameters())
+    image = torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)
+    try:
+        with in_evaluation(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(image)
+    except Exception as error:  # whatever the network raises
+        size = "x".join(map(str, (*image_shape[1:], image_shape[0])))
+        raise UsageError(f"the network cannot take {size} images ({one_line(error)}); larger ones may do") from error
     return Cost(sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2)

@@ -121,7 +121,7 @@ SIZES: dict[tuple[str, Images], dict[str, Printed]] = {
 HOMES: dict[str, tuple[Images, ...]] = {
     **{f"resnet{depth}": (CIFAR100,) for depth in (8, 20, 32, 56, 110)},
     "wrn-16-8": (CIFAR100,),
-    **{name: (IMAGENET,) for name in ("resnext50-32x4d-v1.5", "mobilenet-0.5", "vgg16")},
+    **dict.fromkeys(("resnext50-32x4d-v1.5", "mobilenet-0.5", "vgg16"), (IMAGENET,)),
 }
 
 # Why a count differs, and where the paper disagrees with itself.
@@ -135,7 +135,9 @@ NOTES: dict[str, str] = {
         "0.290 GFLOPs are not those of the published network at 224 pixels, 0.349; its parameters are the same."
     ),
     "resnext29-16x64d": "SE prints 68.81 M; one SE a block, r = 16, with biases, makes 68.77.",
-    "resnext29-8x64d": "BAM-C prints 35.60 M, 35.61 here. Table 1c says 34.4 M for the plain network, Tables 2 and 3 34.52.",
+    "resnext29-8x64d": (
+        "BAM-C prints 35.60 M, 35.61 here. Table 1c says 34.4 M for the plain network, Tables 2 and 3 say 34.52."
+    ),
     "resnet50": "Table 1 prints 23.68 M for the plain network, Tables 2, 3 and 5 print 23.71.",
     "wrn-28-8": "Table 1c prints 23.56 M with BAM, Tables 2, 3 and 5 print 23.42.",
     "preresnet110": "the printed counts are those of 3 x 18 bottleneck blocks, which are 164 layers.",

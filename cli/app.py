@@ -15,6 +15,12 @@ EXIT_CODES = (
     "4 data missing or damaged; 75 stopped, the same command goes on; 130 Ctrl-C."
 )
 
+
+def _flowing(text: str) -> str:
+    """Paragraphs without the line breaks of the source, for terminals of any width."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 app = typer.Typer(
     name="bamgate",
     help="Which gate should BAM have? Train attention networks with a gate of your choice and compare.",
@@ -23,14 +29,14 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("run", help=run.HELP)(run.command)
-app.command("evaluate", help=evaluate.HELP)(evaluate.command)
+app.command("run", help=_flowing(run.HELP))(run.command)
+app.command("evaluate", help=_flowing(evaluate.HELP))(evaluate.command)
 app.add_typer(gates.app, name="gates")
 app.add_typer(data.app, name="data")
-app.command("models", help=models.HELP)(models.command)
-app.command("convert", help=convert.HELP)(convert.command)
-app.command("bench", help=bench.HELP)(bench.command)
-app.command("doctor", help=doctor.HELP)(doctor.command)
+app.command("models", help=_flowing(models.HELP))(models.command)
+app.command("convert", help=_flowing(convert.HELP))(convert.command)
+app.command("bench", help=_flowing(bench.HELP))(bench.command)
+app.command("doctor", help=_flowing(doctor.HELP))(doctor.command)
 
 
 def _show_version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ _Models = Annotated[str, typer.Option("--models", help="networks or image-folder
 _Rounds = Annotated[int, typer.Option("--rounds", min=1, help="how often each is measured")]
 _Size = Annotated[int, typer.Option("--image-size", min=8, help="pixels a side")]
 _Batch = Annotated[int, typer.Option("--batch-size", min=2, help="images a step")]
-_Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of both sides [cores]")]
+_Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of both sides \\[cores]")]
 _Workers = Annotated[int, typer.Option("--workers", min=0, help="DataLoader workers of the plain loop")]
 _Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
 _Compile = Annotated[bool, typer.Option("--compile", help="torch.compile on our side; the first step takes a minute")]

@@ -11,7 +11,7 @@ app = typer.Typer(help="Data sets: list, get, verify.", no_args_is_help=True)
 FOLDERS = "folder:NAME   images of your own, in DATA_DIR/NAME/{train,val}/CLASS/*.jpg (png, webp, bmp, ... as well)"
 
 _Name = Annotated[str, typer.Argument(help="data set (bamgate data list)")]
-_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder [$BAMGATE_DATA or ~/.cache/bamgate]")]
+_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder \\[$BAMGATE_DATA or ~/.cache/bamgate]")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 

@@ -18,10 +18,10 @@ SOURCE is a cell of a run (runs/.../cells/ID), a checkpoint, a .safetensors file
 """
 
 _Source = Annotated[Path, typer.Argument(help="run, checkpoint or weights file", show_default=False)]
-_Dataset = Annotated[str | None, typer.Option("--dataset", help="data set [the one that it was trained on]")]
-_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder [$BAMGATE_DATA or ~/.cache/bamgate]")]
+_Dataset = Annotated[str | None, typer.Option("--dataset", help="data set \\[the one that it was trained on]")]
+_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder \\[$BAMGATE_DATA or ~/.cache/bamgate]")]
 _ImageSize = Annotated[
-    int | None, typer.Option("--image-size", min=8, help="image folders: pixels a side [as trained]")
+    int | None, typer.Option("--image-size", min=8, help="image folders: pixels a side \\[as trained]")
 ]
 _Gate = Annotated[str | None, typer.Option("--gate", help="other gates in place of its own, with commas")]
 _Off = Annotated[str | None, typer.Option("--off", help="scale 1 at these sites: names with commas, all or each")]

@@ -86,7 +86,7 @@ def check(gate: _Gate, json: _Json = False) -> None:
 @app.command()
 def plot(
     gates: Annotated[
-        list[str] | None, typer.Argument(help="gates to draw [sigmoid tanh hard-sigmoid softsign]")
+        list[str] | None, typer.Argument(help="gates to draw \\[sigmoid tanh hard-sigmoid softsign]")
     ] = None,
     out: Annotated[Path, typer.Option("--out", help="picture: .png, .svg or .pdf")] = Path("gates.png"),
     span: Annotated[float, typer.Option("--span", min=0.1, max=50, help="largest |z|")] = 6.0,

@@ -1,6 +1,7 @@
 """`bamgate models`: the networks, and what each costs with each attention, beside what the paper prints."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,7 @@ parameters are the paper's. Also for networks of torchvision and timm: bamgate m
 TITLE = "Parameters in millions / GMACs of one image; below, what the BAM paper prints"
 LEGEND = "= the printed digits, ~ within one unit of the last digit, x differs (see below), - not printed"
 
-_Names = Annotated[list[str] | None, typer.Argument(help="networks [all]")]
+_Names = Annotated[list[str] | None, typer.Argument(help="networks \\[all]")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 _Markdown = Annotated[bool, typer.Option("--markdown", help="print the networks of the paper as a Markdown table")]
 
@@ -77,10 +78,14 @@ def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
         "BAM": AttentionConfig(layout="counted"),
         "BAM-C": AttentionConfig(layout="counted", placement="block"),
     }[kind]
-    shape = {"num_classes": images.classes, "in_channels": 3, "image_size": (images.size, images.size)}
+    shape: dict[str, Any] = {"num_classes": images.classes, "in_channels": 3, "image_size": (images.size, images.size)}
+    build = partial(build_model, name, attention, load_gate(attention.gate), seed=0, **shape)
     try:
-        with torch.device("meta"):
-            model = build_model(name, attention, load_gate(attention.gate), seed=0, **shape)
+        try:
+            with torch.device("meta"):
+                model = build()
+        except NotImplementedError:  # torchvision's RegNets read values while they are built
+            model = build()
     except UsageError:
         if attention.placement == "block":
             return None

@@ -28,12 +28,12 @@ _ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings; options win", rich_help_panel="Design")
 ]
 _Out = Annotated[
-    Path | None, typer.Option("--out", help="folder for the runs [runs/<design>]", rich_help_panel="Output")
+    Path | None, typer.Option("--out", help="folder for the runs \\[runs/<design>]", rich_help_panel="Output")
 ]
 _DataDir = Annotated[
     Path | None,
     typer.Option(
-        "--data-dir", help="folder of the data sets [$BAMGATE_DATA or ~/.cache/bamgate]", rich_help_panel="Hardware"
+        "--data-dir", help="folder of the data sets \\[$BAMGATE_DATA or ~/.cache/bamgate]", rich_help_panel="Hardware"
     ),
 ]
 _Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N", rich_help_panel="Hardware")]
@@ -41,7 +41,10 @@ _Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads of 
 _Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=0, help="image folders: processes that decode; 0: none [cores - 1]", rich_help_panel="Hardware"
+        "--workers",
+        min=0,
+        help="image folders: processes that decode; 0: none \\[cores - 1]",
+        rich_help_panel="Hardware",
     ),
 ]
 _DryRun = Annotated[

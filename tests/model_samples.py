@@ -27,7 +27,20 @@ ATTENTIONS = {
 }
 
 
-NAMES = ["resnet18", "resnet34", "resnet50", "resnet101", "resnet50-v1.5", "resnet101-v1.5"]
+# torchvision's networks for ImageNet, with a small stem for small images.
+RESNETS = {
+    "resnet18": "resnet18",
+    "resnet34": "resnet34",
+    "resnet50-v1.5": "resnet50",
+    "resnet101-v1.5": "resnet101",
+    "resnext50-32x4d-v1.5": "resnext50_32x4d",
+}
+V1 = {"resnet50": "resnet50", "resnet101": "resnet101", "resnext50-32x4d": "resnext50_32x4d"}
+WITHOUT_NORMS = {"squeezenet1.1": "squeezenet1_1", "vgg16": "vgg16"}
+OF_TORCHVISION = RESNETS | V1 | WITHOUT_NORMS
+
+
+NAMES = [*OF_TORCHVISION, "wrn-18-1.5", "wrn-18-2.0", "mobilenet", "mobilenet-0.7", "mobilenet-0.5"]
 
 
 NAMES += ["resnet8", "resnet20", "resnet32", "resnet56", "resnet110"]

@@ -4,21 +4,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from model_samples import BAM_COUNTED, BAM_PAPER, CBAM_CONFIG, PLAIN, SE, build
+from model_samples import BAM_PAPER, CBAM_CONFIG, PLAIN, SE, build
+from paper_samples import OTHER_GFLOPS, OTHER_PARAMETERS, PRINTED, counted, of_the_paper
 from torch import nn
 
 from bamgate.attention import BAM, CBAM, SqueezeExcitation
 from bamgate.config import AttentionConfig
 from bamgate.models import cost
-
-BAM_C = AttentionConfig(layout="counted", placement="block")
-
-
-def of_the_paper(name: str, attention: AttentionConfig) -> nn.Module:
-    """A network for CIFAR-100 whose weights are never drawn: for counting only."""
-    with torch.device("meta"):
-        model = build(name, attention, num_classes=100)
-    return model.to_empty(device="cpu")
 
 
 def parameters(model: nn.Module) -> int:
@@ -26,40 +18,16 @@ def parameters(model: nn.Module) -> int:
 
 
 @pytest.mark.parametrize(
-    ("name", "attention", "millions", "giga_macs"),
-    [
-        ("resnet50", PLAIN, "23.71", "1.22"),
-        ("resnet50", BAM_COUNTED, "24.07", "1.25"),
-        ("resnet50", BAM_C, "28.98", "1.37"),
-        ("resnet50", SE, "26.24", "1.23"),
-        ("resnet101", PLAIN, "42.70", "2.44"),
-        ("resnet101", BAM_COUNTED, "43.06", "2.46"),
-        ("preresnet110", PLAIN, "1.726", "0.245"),
-        ("preresnet110", BAM_COUNTED, "1.733", "0.246"),
-        ("preresnet110", BAM_C, "2.17", "0.275"),
-        ("preresnet110", SE, "1.93", "0.245"),
-        ("wrn-28-8", PLAIN, "23.40", "3.36"),
-        ("wrn-28-8", BAM_COUNTED, "23.42", "3.37"),
-        ("wrn-28-8", BAM_C, "23.78", "3.39"),
-        ("wrn-28-8", SE, "23.58", "3.36"),
-        ("wrn-28-10", PLAIN, "36.54", "5.24"),
-        ("wrn-28-10", BAM_COUNTED, "36.57", "5.25"),
-        ("resnext29-8x64d", PLAIN, "34.52", "4.99"),
-        ("resnext29-8x64d", BAM_COUNTED, "34.61", "5.00"),
-        ("resnext29-16x64d", PLAIN, "68.25", "9.88"),
-        ("resnext29-16x64d", BAM_COUNTED, "68.34", "9.90"),
-        ("densenet100-bc", PLAIN, "0.8", "0.29"),
-    ],
-    ids=lambda value: (
-        value.name + ("-" + value.placement if value.name == "bam" else "")
-        if isinstance(value, AttentionConfig)
-        else None
-    ),
+    ("name", "pixels", "kind", "millions", "giga_macs"),
+    PRINTED,
+    ids=[f"{name}-{pixels}-{kind}" for name, pixels, kind, _, _ in PRINTED],
 )
 def test_the_papers_networks_cost_what_the_paper_printed(
-    name: str, attention: AttentionConfig, millions: str, giga_macs: str
+    name: str, pixels: int, kind: str, millions: str, giga_macs: str
 ) -> None:
-    found = cost(of_the_paper(name, attention), (3, 32, 32))
+    found = counted(name, pixels, kind)
+    millions = OTHER_PARAMETERS.get((name, pixels, kind), millions)
+    giga_macs = OTHER_GFLOPS.get((name, pixels, kind), giga_macs)
     digits, mac_digits = len(millions.split(".")[1]), len(giga_macs.split(".")[1])
     assert f"{found.params / 1e6:.{digits}f}" == millions
     assert abs(found.macs / 1e9 - float(giga_macs)) <= 10**-mac_digits  # one unit of the last printed digit

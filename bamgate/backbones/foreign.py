@@ -3,11 +3,13 @@
 from collections.abc import Callable, Collection
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from bamgate.backbones.backbone import BACKBONES, Backbone, Sites, Size, insert_all
+from bamgate.backbones.backbone import BACKBONES, SMALL, Backbone, Sites, Size, insert_all
 from bamgate.errors import UsageError, nearest, unknown
 from bamgate.insertion import channels_at, find_stages
+from bamgate.insertion.dry_run import SIZE
 
 # Their training output is a tuple with auxiliary classifiers unless these are left out.
 _WITHOUT_AUXILIARY = {"googlenet", "inception_v3"}
@@ -35,7 +37,7 @@ def _torchvision(name: str) -> Backbone:
             raise UsageError(f"torchvision:{name} takes images of 3 channels, these have {in_channels}")
         extra: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in _WITHOUT_AUXILIARY else {}
         net = models.get_model(name, weights=None, num_classes=num_classes, **extra)
-        return _with_attention(net, f"torchvision:{name}", sites)
+        return _with_attention(net, f"torchvision:{name}", sites, _example(in_channels, image_size))
 
     return build
 
@@ -49,7 +51,7 @@ def _timm(name: str) -> Backbone:
 
     def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         net = timm.create_model(name, pretrained=False, num_classes=num_classes, in_chans=in_channels)
-        return _with_attention(net, f"timm:{name}", sites)
+        return _with_attention(net, f"timm:{name}", sites, _example(in_channels, image_size))
 
     return build
 
@@ -64,9 +66,15 @@ def _require(library: str, name: str, names: Collection[str]) -> None:
         )
 
 
-def _with_attention(net: nn.Module, name: str, sites: Sites) -> nn.Module:
+def _example(in_channels: int, image_size: Size) -> Tensor:
+    """An image to find the sites with: small ones would leave no map in a network made for large ones."""
+    size = image_size if max(image_size) > SMALL else (SIZE, SIZE)
+    return torch.zeros(1, in_channels, *size)
+
+
+def _with_attention(net: nn.Module, name: str, sites: Sites, example: Tensor) -> nn.Module:
     if sites.block is not None:
         raise UsageError(f"{name}: its blocks are not known here (allowed placement: bottleneck)")
     if sites.bottleneck is not None:
-        insert_all(net, sites.bottleneck, channels_at(net, find_stages(net)))
+        insert_all(net, sites.bottleneck, channels_at(net, find_stages(net, example), example))
     return net

@@ -40,7 +40,7 @@ def dry_run(model: nn.Module, example: Tensor | None = None) -> Call:
     """
     x = _default_example(model) if example is None else example
     root = Call(name="", module=model, before=_shape(x))
-    with _recording(model, root), _in_evaluation(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with _recording(model, root), in_evaluation(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
             model(x)
         except Exception as error:  # whatever the network raises
@@ -92,8 +92,8 @@ def _recording(model: nn.Module, root: Call) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _in_evaluation(model: nn.Module) -> Iterator[None]:
-    """Each module's own mode is restored: a frozen norm in a training network stays frozen."""
+def in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode inside; each module's own mode is restored: a frozen norm in a training network stays frozen."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

@@ -9,6 +9,7 @@ from bamgate.errors import UsageError, nearest, unknown
 from bamgate.insertion.dry_run import Call, calls, dry_run
 
 NAME = "attention"
+MARK = "attention_hook"  # of a site: its hook, None in a Sequential; a network's own `attention` has none
 
 
 def insert_module(model: nn.Module, site: str, module: nn.Module) -> None:
@@ -22,8 +23,8 @@ def insert_module(model: nn.Module, site: str, module: nn.Module) -> None:
     """
     place = check_site(model, site)
     place.add_module(NAME, module)
-    if type(place).forward is not nn.Sequential.forward:
-        place.attention_hook = place.register_forward_hook(_apply)  # type: ignore[assignment]
+    is_chain = type(place).forward is nn.Sequential.forward
+    vars(place)[MARK] = None if is_chain else place.register_forward_hook(_apply)
 
 
 def check_site(model: nn.Module, site: str) -> nn.Module:
@@ -37,7 +38,7 @@ def check_site(model: nn.Module, site: str) -> nn.Module:
 
 
 def _apply(site: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-    refined: Tensor = site.attention(output)
+    refined: Tensor = getattr(site, NAME)(output)
     return refined
 
 
@@ -48,14 +49,14 @@ def remove_module(model: nn.Module, site: str) -> None:
         raise unknown("site with attention", site, places)
     place = model.get_submodule(site)
     delattr(place, NAME)
-    if "attention_hook" in vars(place):
-        vars(place).pop("attention_hook").remove()
+    hook = vars(place).pop(MARK)
+    if hook is not None:
+        hook.remove()
 
 
-def inserted(model: nn.Module, kind: type[nn.Module] = nn.Module) -> dict[str, nn.Module]:
-    """What has been inserted, by site."""
-    parts = {name: getattr(place, NAME, None) for name, place in model.named_modules() if name}
-    return {name: part for name, part in parts.items() if isinstance(part, kind)}
+def inserted(model: nn.Module) -> dict[str, nn.Module]:
+    """What has been inserted, by site; a network's own parts called `attention` are not among it."""
+    return {name: place.get_submodule(NAME) for name, place in model.named_modules() if MARK in vars(place)}
 
 
 def channels_at(model: nn.Module, sites: Iterable[str], example: Tensor | None = None) -> dict[str, int]:
@@ -86,7 +87,7 @@ def _channels(name: str, of_site: list[Call]) -> int:
 
 
 def _find(model: nn.Module, site: str) -> nn.Module:
-    modules = dict(model.named_modules())
+    modules: dict[str, nn.Module] = dict(model.named_modules())
     if not site or site not in modules:
         raise _no_site(site, [name for name in modules if name])
     return modules[site]

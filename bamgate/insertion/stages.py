@@ -1,5 +1,6 @@
 """Finding where a network halves its map: BAM stands just before (BAM paper, Section 3)."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,6 +9,8 @@ from torch import Tensor, nn
 from bamgate.errors import UsageError
 from bamgate.insertion.dry_run import Call, calls, dry_run
 
+# From 3 rows to 2 is a halving, from 111 to 109 a convolution without padding.
+SMALLEST_STEP = 1.5
 LARGEST_STEP = 4  # a map that shrinks more than this at once is pooled for the classifier
 
 
@@ -47,7 +50,7 @@ def find_stages(model: nn.Module, example: Tensor | None = None) -> list[str]:
 
 
 def _trunk(call: Call, above: tuple[Call, ...]) -> Iterator[_Step]:
-    """The modules that the map passes one after another; chains are opened, blocks are not."""
+    """The modules that the map passes one after another; chains and whole networks are opened, blocks are not."""
     if call.parts and (not above or _is_chain(call.module) or _reduction(call) > 3):
         for part in call.parts:
             yield from _trunk(part, (*above, call))
@@ -60,16 +63,17 @@ def _is_chain(module: nn.Module) -> bool:
 
 
 def _reduction(call: Call) -> float:
-    if call.before is None or call.after is None:
+    """How many times smaller the map becomes; infinite where what comes out is no map."""
+    if call.before is None:
         return 1.0
-    return call.before[2] / max(call.after[2], 1)
+    return math.inf if call.after is None else call.before[2] / max(call.after[2], 1)
 
 
 def _halves(before: Call, after: Call) -> bool:
     assert before.after is not None
     assert after.after is not None
     height, next_height = before.after[2], after.after[2]
-    return 1 < height / next_height <= LARGEST_STEP
+    return SMALLEST_STEP <= height / next_height <= LARGEST_STEP
 
 
 def _convolutions(steps: list[_Step]) -> int:
@@ -97,5 +101,7 @@ def _outermost(step: _Step) -> str:
 
 def _nothing_found(model: nn.Module, root: Call) -> str:
     names = [call.name for call in calls(root) if call.name and call.after is not None and call.name.count(".") < 2]
+    if not names:
+        return f"no stages found in {type(model).__name__}: none of its modules puts out a map of shape B, C, H, W"
     some = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"no stages found in {type(model).__name__}: name the sites yourself (modules that put out maps: {some})"
