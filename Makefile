@@ -16,7 +16,7 @@ quick: $(READY)
 	$(BIN)/bamgate run --gate sigmoid,tanh --seeds 0-2 --out runs/quick
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(READY)
 	$(BIN)/ruff check .

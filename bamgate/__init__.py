@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bamgate.models import build_model as build_model
     from bamgate.models import insert_attention as insert_attention
     from bamgate.models import remove_attention as remove_attention
+    from bamgate.weights import load_model as load_model
 
 __version__ = "0.1.0"
 
@@ -22,6 +23,7 @@ _HOMES = {
     "SqueezeExcitation": "bamgate.attention",
     "AttentionConfig": "bamgate.config",
     "load_gate": "bamgate.gates",
+    "load_model": "bamgate.weights",
     "build_model": "bamgate.models",
     "insert_attention": "bamgate.models",
     "remove_attention": "bamgate.models",

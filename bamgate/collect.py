@@ -15,26 +15,36 @@ def collect(out: Path) -> list[dict[str, Any]]:
 
 
 def _collect(out: Path) -> list[dict[str, Any]]:
-    cells = [cell for cell in (_read_cell(folder) for folder in sorted((out / "cells").iterdir())) if cell]
+    runs, texts = collected(out)
+    for name, text in texts.items():
+        write_atomic(out / name, text.encode())
+    return runs
+
+
+def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The rows of runs.csv, and what the three tables hold; nothing is written."""
+    study = (read_json(out / "study.json") or {}).get("name")
+    folders = sorted((out / "cells").iterdir()) if (out / "cells").is_dir() else []
+    cells = [cell for cell in (_read_cell(folder, study) for folder in folders) if cell]
     cells.sort(
         key=lambda cell: (cell[0]["dataset"], cell[0]["model"], cell[0]["gate"], cell[0]["seed"], cell[0]["cell"])
     )
     runs = [row for row, _ in cells]
-    write_atomic(out / "runs.csv", format_rows(RUNS, runs, header=True).encode())
+    texts = {"runs.csv": format_rows(RUNS, runs, header=True)}
     for table, columns in CELL_TABLES.items():
-        rows = [row for _, log in cells for row in log.rows(table)]
-        write_atomic(out / table, format_rows(columns, rows, header=True).encode())
-    return runs
+        texts[table] = format_rows(columns, [row for _, log in cells for row in log.rows(table)], header=True)
+    return runs, texts
 
 
-def _read_cell(folder: Path) -> tuple[dict[str, Any], CellLog] | None:
+def _read_cell(folder: Path, study: str | None) -> tuple[dict[str, Any], CellLog] | None:
     """The cell's row of runs.csv and its log; None where it has not finished."""
     log = CellLog(folder, folder.name)
     result, stored = log.result(), read_json(folder / "config.json")
     environment = read_json(folder / "environment.json")
     if result is None or stored is None or environment is None:
         return None
-    return _run_row(result, stored, environment), log
+    beside = {"study": study, "attempt": len(log.attempts()) or None}
+    return {**beside, **_run_row(result, stored, environment)}, log
 
 
 def _run_row(result: dict[str, Any], stored: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:

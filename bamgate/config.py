@@ -142,7 +142,9 @@ class RunConfig:
 
     dataset: str = option("cluttered-digits", "data set (bamgate data list)")
     model: str = option("resnet8", "network (bamgate models; each data set brings its own)")
-    image_size: int | None = option(None, "image folders: pixels a side (224)", low=8)
+    image_size: int | None = option(
+        None, "image folders: pixels a side (224); up to 64, ResNets have a 3x3 stem", low=8
+    )
     seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

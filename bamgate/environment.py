@@ -14,7 +14,7 @@ from bamgate import __version__
 # A run goes on only where these agree: a change in any of them changes rounding, and with it the run.
 BINDING = ("torch", "device", "device_name", "threads")
 BINDING_FILES = ("torchvision", "pillow")  # they decode images; bound only where a run reads image files
-_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")
 
 
 def describe(*, device: str, device_name: str, threads: int) -> dict[str, Any]:

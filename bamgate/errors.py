@@ -28,6 +28,10 @@ class TryAgainError(BamgateError):
     exit_code = 75
 
 
+class BusyError(TryAgainError):
+    """Another process is at work there."""
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """The hint "; did you mean 'x'?", or nothing where no name is near."""
     matches = difflib.get_close_matches(given.lower(), list(allowed), n=1, cutoff=0.5)

@@ -89,11 +89,13 @@ def run_cell(
     gate: Gate | None = None,
     execution: Execution | None = None,
     listener: Listener | None = None,
+    in_study: bool = False,
 ) -> dict[str, Any]:
     """Train one cell under `out`, or go on with it, or read its result where it has finished.
 
     Args:
         gate: the part that config.attention.gate names; looked up by that name where it is not given.
+        in_study: `out` is the folder of a study that has this cell.
 
     Raises:
         UsageError, DataError: nothing was begun.
@@ -107,7 +109,7 @@ def run_cell(
     log = CellLog(out / "cells" / config.cell, config.cell)
     if log.result() is None:
         with cpu_threads(execution.threads):
-            _train(config, gate, out, execution, listener)
+            _train(config, gate, out, execution, listener, in_study)
     else:
         log.claim(_identity(config, gate))
     result = log.result()
@@ -116,7 +118,7 @@ def run_cell(
     return result
 
 
-def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, listener: Listener) -> None:
+def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, listener: Listener, in_study: bool) -> None:
     device = resolve_device(execution.device)
     # All that can be refused is built before anything is written.
     data = find_dataset(config.dataset, execution.root).at(config.image_size)
@@ -124,12 +126,15 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
     splits = _splits(config.dataset, config.training.train_limit, execution.root, device)
     trainer = make_trainer(config, gate, data, splits, config.seed, workers=workers)
     counted = cost(trainer.model, data.image_shape)
-    log = open_cell(out, config)
+    log = open_cell(out, config, in_study=in_study)
+    log.same_images_as_its_siblings(_data_facts(splits).get("listing_sha256"))
     with sole_writer(log.folder), contextlib.closing(trainer.loader), dead_workers_named():
         log.claim(_identity(config, gate))
-        log.bind({"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)})
+        environment = {"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)}
+        log.bind(environment, begun=any(log.folder.glob("checkpoint*")))
         if log.result() is None:
-            _Cell(config, trainer, log, execution, listener, counted).run()
+            log.begin()
+            _Cell(config, trainer, log, execution, listener, counted, data.classes).run()
 
 
 @functools.lru_cache(maxsize=1)
@@ -141,9 +146,12 @@ def _splits(dataset: str, train_limit: int | None, root: Path, device: torch.dev
     return cast(Splits, (train.to(device), test.to(device)))
 
 
-def _data_facts(splits: Splits) -> dict[str, str]:
+def _data_facts(splits: Splits) -> dict[str, Any]:
     """What data sets without a known checksum were trained on."""
-    return {"listing_sha256": splits[0].listing_sha256} if isinstance(splits[0], FileSplit) else {}
+    train, test = splits
+    if not isinstance(train, FileSplit) or not isinstance(test, FileSplit):
+        return {}
+    return {"listing_sha256": train.listing_sha256, "class_names": test.class_names}
 
 
 def _identity(config: RunConfig, gate: Gate) -> dict[str, Any]:
@@ -190,10 +198,11 @@ class _Cell:
         execution: Execution,
         listener: Listener,
         counted: Cost,
+        num_classes: int,
     ) -> None:
         self.config, self.trainer, self.log = config, trainer, log
         self.execution, self.listener = execution, listener
-        self.cost = counted
+        self.cost, self.num_classes = counted, num_classes
         self.store = CheckpointStore(log.folder)
 
     def run(self) -> None:
@@ -280,6 +289,7 @@ class _Cell:
                 "top5_correct": evaluation.top5_correct,
                 "total": evaluation.total,
                 "test_loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
+                "num_classes": self.num_classes,
                 "normalisation": {"mean": normalise.mean.tolist(), "std": normalise.std.tolist()},
                 "params": self.cost.params,
                 "macs": self.cost.macs,

@@ -1,6 +1,7 @@
 """From names to a network: gate -> attention factory -> backbone; and what a network costs."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ def insert_attention(
     Args:
         model: any network with 2-d feature maps.
         sites: names of modules, each called once in a forward pass, whose output is B, C, H, W; or "stages": the last
-            module before each halving of the map.
+            module before each halving of the map, at resolutions at which two convolutions run or more (one is a stem).
         attention: what stands at each site, or a function from channels to a module. `placement` has no meaning here.
         example: an input of the network; by default one image of 224 x 224. Any size works afterwards.
 
@@ -103,9 +104,12 @@ def insert_attention(
     factory = _factory(attention)
     if sites == "stages":
         sites = find_stages(model, example)
-    channels = channels_at(model, [sites] if isinstance(sites, str) else sites, example)
-    for site in channels:
+    names = [sites] if isinstance(sites, str) else list(sites)
+    if not any(names):
+        raise UsageError('no sites are named (allowed: names of modules, or "stages")')
+    for site in names:
         check_site(model, site)
+    channels = channels_at(model, names, example)
     like = next(model.parameters())
     parts = {site: factory(c).to(like.device, like.dtype).train(model.training) for site, c in channels.items()}
     for site, part in parts.items():
@@ -115,6 +119,8 @@ def insert_attention(
 
 def _factory(attention: AttentionConfig | AttentionFactory) -> AttentionFactory:
     if not isinstance(attention, AttentionConfig):
+        if not callable(attention):
+            raise UsageError(f"attention must be an AttentionConfig or make a module from channels, got {attention!r}")
         return attention
     if attention.name == "bam" and attention.placement != "bottleneck":
         raise UsageError(f"placement={attention.placement!r} would have no effect: the sites say where; leave it out")
@@ -139,6 +145,19 @@ class Cost(NamedTuple):
     macs: int
 
 
+@contextlib.contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """FlopCounterMode fails where a module's input is a parameter that wants a gradient."""
+    wanting = [p for p in model.parameters() if p.requires_grad]
+    for parameter in wanting:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanting:
+            parameter.requires_grad_(True)
+
+
 def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     """Count a network for one image of shape C, H, W; the network is left as it was.
 
@@ -148,7 +167,7 @@ def cost(model: nn.Module, image_shape: tuple[int, int, int]) -> Cost:
     like = next(model.parameters())
     image = torch.zeros(1, *image_shape, device=like.device, dtype=like.dtype)
     try:
-        with in_evaluation(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with in_evaluation(model), _frozen(model), torch.no_grad(), FlopCounterMode(display=False) as counter:
             model(image)
     except Exception as error:  # whatever the network raises
         size = "x".join(map(str, (*image_shape[1:], image_shape[0])))

@@ -1,12 +1,14 @@
 """A run on disk. A cell owns a folder with one writer; what is in it was written whole.
 
-DIR/design.json                the configuration that all cells share
+DIR/design.json                the configuration that all cells share; a study has study.json in its place
 DIR/cells/<id>/config.json     the resolved configuration, its hashes and the gate's identity
               /environment.json, epochs.csv, gates.csv, outcomes.csv.gz, checkpoint.pt
+              /attempts.csv    a row each time that somebody began, or went on with it
               /result.json     written last: its presence means finished
 DIR/runs.csv, epochs.csv, gates.csv    rebuilt from the cells at any time
 """
 
+import datetime
 import errno
 import gzip
 import io
@@ -19,7 +21,7 @@ from bamgate.config import SCHEMA, RunConfig
 from bamgate.environment import BINDING, BINDING_FILES
 from bamgate.errors import DataError, TryAgainError, UsageError
 from bamgate.storage import append_synced, sole_writer, write_atomic
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
+from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
 CELL_TABLES: Mapping[str, Columns] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
@@ -42,10 +44,14 @@ class CellLog:
                 "give it another name or choose another --out"
             )
 
-    def bind(self, environment: dict[str, Any]) -> None:
-        """Write environment.json; UsageError where the run was begun in another: rounding would change midway."""
+    def bind(self, environment: dict[str, Any], *, begun: bool = True) -> None:
+        """Write environment.json; UsageError where the run was begun in another: rounding would change midway.
+
+        Args:
+            begun: there is something to go on with; where there is not, the run begins anew in this environment.
+        """
         before = read_json(self.folder / "environment.json")
-        if before is None:
+        if before is None or not begun:
             write_json(self.folder / "environment.json", environment)
         else:
             self._same_environment(before, environment)
@@ -62,6 +68,28 @@ class CellLog:
                     f"{self.folder} was begun with {name} {before[name]}, this is {name} {now[name]}, "
                     "and a run must not mix the two; go on as it was begun or choose another --out"
                 )
+
+    def same_images_as_its_siblings(self, listing_sha256: str | None) -> None:
+        """UsageError where another cell of the folder was trained on other image files of the same data set."""
+        for path in sorted(self.folder.parent.glob("*/environment.json")) if listing_sha256 else []:
+            theirs = (read_json(path) or {}).get("listing_sha256", listing_sha256)
+            if path.parent != self.folder and theirs != listing_sha256 and (path.parent / "result.json").is_file():
+                raise UsageError(
+                    f"{path.parent} was trained on other image files: since then some were added, removed, renamed or "
+                    "changed in size, and the two cannot be compared; choose another --out"
+                )
+
+    def begin(self) -> None:
+        """Count an attempt, for good, before anything can go wrong with it."""
+        began = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        before = self.attempts()
+        row = {"attempt": len(before) + 1, "began": began, "epoch": len(self.rows("epochs.csv"))}
+        write_atomic(self.folder / "attempts.csv", format_rows(ATTEMPTS, [*before, row], header=True).encode())
+
+    def attempts(self) -> list[dict[str, Any]]:
+        """One row each time that the cell was begun or gone on with."""
+        path = self.folder / "attempts.csv"
+        return read_rows(ATTEMPTS, path) if path.exists() else []
 
     def append(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add rows to epochs.csv or gates.csv, synced."""
@@ -100,19 +128,24 @@ class CellLog:
         return read_json(self.folder / "result.json")
 
 
-def open_cell(out: Path, config: RunConfig) -> CellLog:
-    """The folder of `config` under `out`; UsageError where `out` belongs to another design or cannot be made."""
-    _make_folder(out)
-    with sole_writer(out, patience_s=PATIENCE_S):
-        if not check_design(out, config):
-            design = {"schema": SCHEMA, "design_sha256": config.design_sha256, "design": config.design()}
-            write_json(out / "design.json", design)
+def open_cell(out: Path, config: RunConfig, *, in_study: bool = False) -> CellLog:
+    """The folder of `config` under `out`; UsageError where `out` belongs to another design or cannot be made.
+
+    The folder of a study holds many designs; whoever trains in one has seen to it that the cell belongs there.
+    """
+    if not in_study:
+        make_folder(out)
+        with sole_writer(out, patience_s=PATIENCE_S):
+            if not check_design(out, config):
+                design = {"schema": SCHEMA, "design_sha256": config.design_sha256, "design": config.design()}
+                write_json(out / "design.json", design)
     folder = out / "cells" / config.cell
-    _make_folder(folder)
+    make_folder(folder)
     return CellLog(folder, config.cell)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """With its parents; UsageError where that is not possible here."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -123,25 +156,31 @@ def _make_folder(folder: Path) -> None:
 
 def check_design(out: Path, config: RunConfig) -> bool:
     """Whether `out` holds runs of this design; False where it holds none, UsageError where it holds something else."""
+    if (out / "study.json").exists():
+        raise UsageError(f"{out} is the folder of a study (bamgate study status {out}); choose another --out")
     stored = read_json(out / "design.json")
     if stored is None:
-        foreign = next((name for name in ("runs.csv", *CELL_TABLES) if (out / name).exists()), None)
-        if foreign is not None:
-            raise UsageError(
-                f"{out} holds a {foreign} but no design.json, so it is no folder of runs; choose another --out"
-            )
+        refuse_foreign_tables(out, "design.json")
         return False
     if stored["design_sha256"] != config.design_sha256:
-        difference = _first_difference(stored["design"], config.design())
+        difference = first_difference(stored["design"], config.design())
         raise UsageError(f"{out} belongs to another configuration: {difference}; choose another --out")
     return True
 
 
-def _first_difference(before: Any, now: Any, name: str = "") -> str:
+def refuse_foreign_tables(out: Path, missing: str) -> None:
+    """UsageError where `out` has tables that we would replace, and is not known to be ours."""
+    foreign = next((name for name in ("runs.csv", *CELL_TABLES) if (out / name).exists()), None)
+    if foreign is not None:
+        raise UsageError(f"{out} holds a {foreign} but no {missing}, so it is no folder of runs; choose another --out")
+
+
+def first_difference(before: Any, now: Any, name: str = "") -> str:
+    """Where two configurations part, with both values."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before.keys() | now.keys()):
             if before.get(key) != now.get(key):
-                return _first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+                return first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else key)
     return f"{name} is {json.dumps(before)} there and {json.dumps(now)} here"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from bamgate.errors import TryAgainError
+from bamgate.errors import BusyError, TryAgainError
 
 _NUMBER = itertools.count()
 _TEMPORARY = re.compile(r".+\.\d+-\d+\.tmp")
@@ -69,7 +69,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
-    """Hold `folder` for this process; TryAgainError where another holds it for longer than `patience_s`.
+    """Hold `folder` for this process; BusyError where another holds it for longer than `patience_s`.
 
     What a killed `write_atomic` has left half-done is removed.
     """
@@ -78,7 +78,7 @@ def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
         try:
             lock.acquire(timeout=patience_s)
         except Timeout:
-            raise TryAgainError(f"another process is at work on {folder}; nothing was done here") from None
+            raise BusyError(f"another process is at work on {folder}; nothing was done here") from None
     try:
         with disk_errors(folder):
             for stale in folder.glob("*.tmp"):
@@ -87,3 +87,18 @@ def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is at work on `folder` now."""
+    if not (folder / ".lock").exists():
+        return False
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    except OSError:  # somebody else's folder, which can only be read
+        return False
+    lock.release()
+    return False

@@ -65,15 +65,18 @@ GATES: Columns = {
     "gradient_trunk": float,
     "learned": str,
 }
+ATTEMPTS: Columns = {"schema": int, "attempt": int, "began": str, "epoch": int}
 OUTCOMES: Columns = {"schema": int, "index": int, "label": int, "predicted": int, "correct": int}
 RUNS: Columns = {
     "schema": int,
+    "study": str,
     "cell": str,
     "dataset": str,
     "model": str,
     "attention": str,
     "gate": str,
     "seed": int,
+    "attempt": int,
     "status": str,
     "epochs": int,
     "correct": int,

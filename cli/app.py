@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from bamgate import __version__
-from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, run
+from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, run, study
 from bamgate.errors import BamgateError
 
 EXIT_CODES = (
@@ -30,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("run", help=_flowing(run.HELP))(run.command)
+app.add_typer(study.app, name="study")
 app.command("evaluate", help=_flowing(evaluate.HELP))(evaluate.command)
 app.add_typer(gates.app, name="gates")
 app.add_typer(data.app, name="data")
@@ -60,7 +61,10 @@ def main() -> None:
     except BamgateError as error:
         print(f"bamgate: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit) as error:
+        # click turns a closed pipe into exit code 1.
+        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+            raise
         # The reader of our output has left (`bamgate ... | head`); that is no error of anybody's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

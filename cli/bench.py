@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bamgate.errors import UsageError
+
 HELP = """Measure training speed beside a plain PyTorch loop (fp32, NCHW, eager, DataLoader with PIL transforms).
 
 Same network, same batch, same random images, in turns within one run. "image-folder" measures something else: how
@@ -46,6 +48,8 @@ def command(
     for name in names:
         if name != IMAGE_FOLDER:
             find_backbone(name)
+    if out is not None and not out.parent.is_dir():
+        raise UsageError(f"--out {str(out)!r}: there is no folder {str(out.parent)!r}")
     target = resolve_device(device)
     with err().status("") as status:
         rows = [

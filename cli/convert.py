@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bamgate.errors import UsageError
+from bamgate.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,6 +43,7 @@ def command(
     from bamgate.weights import convert_layout, load_model, write_released, write_safetensors
 
     network, net = load_model(source, model=model, gate=gate)
+    _refuse_diverged(source, net)
     if layout is not None:
         network, net = convert_layout(network, net, layout)
     write = write_safetensors if dest.suffix == ".safetensors" else write_released
@@ -65,6 +66,12 @@ def _check_dest(dest: Path, *, force: bool) -> None:
         raise UsageError(f"{str(dest)!r} exists; --force replaces it")
 
 
+def _refuse_diverged(source: Path, net: "nn.Module") -> None:
+    broken = [name for name, tensor in net.state_dict().items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise DataError(f"{source} has diverged: {len(broken)} of its tensors are not finite, the first is {broken[0]}")
+
+
 def _say_what_is_lost(network: "Network") -> None:
     """The authors' format has no place for how images are scaled."""
     from bamgate.cli.console import err
@@ -83,6 +90,7 @@ def _facts(dest: Path, network: "Network", net: "nn.Module") -> dict[str, Any]:
         "attention": network.attention.name,
         "layout": network.attention.layout if is_bam else None,
         "gate": network.attention.gate,
+        "dataset": network.dataset,
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
     }
 
@@ -100,4 +108,5 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
-    err().print(f"Next: bamgate evaluate {shlex.quote(facts['out'])}", markup=False)
+    folder = " --data-dir DIR" if facts["dataset"] and facts["dataset"].startswith("folder:") else ""
+    err().print(f"Next: bamgate evaluate {shlex.quote(facts['out'])}{folder}", markup=False)

@@ -1,5 +1,6 @@
 """`bamgate evaluate`: what a trained network can do, and how much it leans on its gates."""
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -67,7 +68,7 @@ def command(
         raise unknown("precision", precision, ("fp32", "bf16"))
     if json and (per_class or calibration):
         raise UsageError("--per-class and --calibration would have no effect: --json holds both; leave them out")
-    gates = [load_gate(spec) for spec in split_gates(gate)] if gate else []
+    gates = [load_gate(spec) for spec in split_gates(gate)] if gate is not None else []
     execution = Execution(device=device, threads=threads, data_root=data_dir, workers=workers)
     with cpu_threads(threads), err().status("loading") as status:
         subject = Subject(
@@ -84,21 +85,30 @@ def command(
     if calibration:
         _show_calibration(findings[0].scores)
     if len(findings) == 1 and subject.mean_scales:
-        err().print(f"Next: bamgate evaluate {source} --off each --hold each", markup=False)
+        given = {"dataset": dataset, "data-dir": data_dir, "image-size": image_size, "model": model}
+        words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+        line = shlex.join(["bamgate", "evaluate", str(source), *words, "--off", "each", "--hold", "each"])
+        err().print(f"Next: {line}", markup=False, soft_wrap=True)
 
 
 def _show(source: Path, subject: "Subject", findings: list["Finding"]) -> None:
+    from rich.markup import escape
+
     from bamgate.cli.console import out, table
 
     network, attention = subject.network, subject.network.attention
     gated = f", {attention.name} with gate {attention.gate}" if attention.name != "none" else ", no attention"
     title = f"{network.model}{gated}, on the {findings[0].scores.total:,} test images of {subject.data.name}"
-    out().print(title, style="bold", soft_wrap=True)
-    grid = table("", "condition", "top-1 %", "correct", "top-5 %", "loss", "ECE %", "Brier", "changed")
+    title += f", {subject.precision}"
+    size = subject.data.image_shape[1:]
+    if size != network.image_size:
+        height, width = network.image_size
+        title += f", {size[0]}x{size[1]} pixels (trained with {height}x{width})"
+    grid = table(title, "condition", "top-1 %", "correct", "top-5 %", "loss", "ECE %", "Brier", "changed")
     for finding in findings:
         scores = finding.scores
         grid.add_row(
-            finding.name,
+            escape(finding.name),
             _percent(scores.correct, scores.total),
             str(scores.correct),
             _percent(scores.top5_correct, scores.total),
@@ -116,11 +126,13 @@ def _show(source: Path, subject: "Subject", findings: list["Finding"]) -> None:
 
 
 def _show_classes(names: list[str], scores: "Scores") -> None:
+    from rich.markup import escape
+
     from bamgate.cli.console import out, table
 
     grid = table("By class, as trained", "class", "images", "correct", "%")
     for name, total, correct in zip(names, scores.class_total, scores.class_correct, strict=True):
-        grid.add_row(name, str(total), str(correct), _percent(correct, total))
+        grid.add_row(escape(name), str(total), str(correct), _percent(correct, total))
     out().print()
     out().print(grid)
 

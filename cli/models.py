@@ -14,7 +14,8 @@ HELP = """Show the networks: parameters in millions and GMACs of one image, besi
 Plain, with SE, with BAM at the bottlenecks and with BAM in each block (BAM-C); BAM in the layout "counted", whose
 parameters are the paper's. Also for networks of torchvision and timm: bamgate models timm:resnet50
 """
-TITLE = "Parameters in millions / GMACs of one image; below, what the BAM paper prints"
+TITLE = "Parameters in millions / GMACs of one image"
+BELOW = "; below, what the BAM paper prints"
 LEGEND = "= the printed digits, ~ within one unit of the last digit, x differs (see below), - not printed"
 
 _Names = Annotated[list[str] | None, typer.Argument(help="networks \\[all]")]
@@ -87,7 +88,8 @@ def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
         except NotImplementedError:  # torchvision's RegNets read values while they are built
             model = build()
     except UsageError:
-        if attention.placement == "block":
+        # Another library's network may have no stages, and its blocks are not known.
+        if attention.placement == "block" or (":" in name and kind != "plain"):
             return None
         raise
     counted = cost(model, (3, images.size, images.size))
@@ -109,13 +111,14 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from bamgate.cli.console import out, table
     from bamgate.paper import KINDS
 
-    grid = table(TITLE, "network", "images", *KINDS)
+    printed = any(_has_printed(row) for row in rows)
+    grid = table(TITLE + (BELOW if printed else ""), "network", "images", *KINDS)
     for row in rows:
         grid.add_row(row["network"], f"{row['images']} {row['size']}", *(_figures(row[kind]) for kind in KINDS))
         if _has_printed(row):
             grid.add_row("", "paper", *(_printed(row[kind]) for kind in KINDS), style="dim")
     out().print(grid)
-    if any(_has_printed(row) for row in rows):
+    if printed:
         out().print(f"\n{LEGEND}", markup=False)
     for note in _notes(rows):
         out().print(note, markup=False)

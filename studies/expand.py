@@ -1,7 +1,6 @@
 """From a study to its cells: every arm in every context with every seed, resolved and checked."""
 
 import hashlib
-import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from bamgate.errors import BamgateError, UsageError
 from bamgate.gates import Gate
 from bamgate.studies.plan import make_plan
 from bamgate.studies.settings import Settings
-from bamgate.studies.study import Study, merged
+from bamgate.studies.study import Study, contexts, is_excluded, merged
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +48,11 @@ def expand(study: Study, data_root: Path | None = None) -> list[StudyCell]:
     return sorted(cells, key=lambda cell: order[cell.config.seed])
 
 
-def contexts(study: Study) -> list[Settings]:
-    """Every combination of the axes' values; one empty context where there is no axis."""
-    return [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
-
-
 def _of_context(study: Study, context: Settings, data_root: Path | None) -> list[StudyCell]:
     cells: list[StudyCell] = []
     seen: dict[str, str] = {}
     for arm in study.arms:
-        if any(item.items() <= {"arm": arm, **context}.items() for item in study.exclude):
+        if is_excluded(study, arm, context):
             continue
         of_arm = _of_arm(study, arm, context, data_root)
         same = seen.setdefault(of_arm[0].config.cell, arm)

@@ -11,6 +11,7 @@ gates = ["sigmoid", "tanh"] # an arm each
 [[exclude]]                 # arm and axis values that are left out together
 """
 
+import itertools
 import re
 import sys
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.errors import UsageError, nearest, unknown
-from bamgate.studies.settings import FIELDS, Settings, checked_setting, parse_seeds, place_of
+from bamgate.studies.settings import FIELDS, Settings, checked_setting, parse_seeds, place_of, split_gates
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -199,3 +200,31 @@ def merged(study: Study, arm: str, context: Settings) -> Settings:
     if own.get("attention", shared.get("attention", "bam")) != shared.get("attention", "bam"):
         shared = {name: value for name, value in shared.items() if FIELDS[name].section != "attention"}
     return {**shared, **own}
+
+
+def contexts(study: Study) -> list[Settings]:
+    """Every combination of the axes' values; one empty context where there is no axis."""
+    return [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
+
+
+def is_excluded(study: Study, arm: str, context: Settings) -> bool:
+    """Whether the arm is left out in this context."""
+    return any(item.items() <= {"arm": arm, **context}.items() for item in study.exclude)
+
+
+def gates_of_code(study: Study) -> list[str]:
+    """The gates that import code of somebody's: pkg.mod:attr and file.py:attr."""
+    tables = [study.settings, *study.arms.values(), *({"gate": value} for value in study.axes.get("gate", []))]
+    gates = [gate for table in tables if "gate" in table for gate in split_gates(table["gate"])]
+    return [gate for gate in dict.fromkeys(gates) if ":" in gate and not gate.startswith("expr:")]
+
+
+def from_plain(plain: dict[str, Any]) -> Study:
+    """The study that `Study.to_dict` was taken of, from JSON."""
+    arms = {arm: _checked(settings) for arm, settings in plain["arms"].items()}
+    axes = {name: [checked_setting(name, value) for value in values] for name, values in plain["axes"].items()}
+    return Study(**{**plain, "settings": _checked(plain["settings"]), "arms": arms, "axes": axes})
+
+
+def _checked(settings: Settings) -> Settings:
+    return {name: checked_setting(name, value) for name, value in settings.items()}

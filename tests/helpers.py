@@ -1,4 +1,4 @@
-"""What several tests need: running the command line for real, and comparing two runs with their times set aside."""
+"""What several tests need: running the command line for real, and comparing runs, times and attempts set aside."""
 
 import csv
 import json
@@ -19,14 +19,15 @@ def bamgate(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]
 
 
 def without_times(folder: Path) -> dict[str, Any]:
-    """Every file under `folder` by name: bytes, or rows and fields without the columns that hold times."""
-    return {str(path.relative_to(folder)): _content(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    """Every file under `folder` by name: bytes, or rows and fields without the columns that hold times or attempts."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "attempts.csv"]
+    return {str(path.relative_to(folder)): _content(path) for path in files}
 
 
 def _content(path: Path) -> Any:
     if path.suffix == ".csv":
         with path.open(newline="") as file:
-            return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+            return [{k: v for k, v in row.items() if k not in (*TIMES, "attempt")} for row in csv.DictReader(file)]
     if path.name == "result.json":
         return {k: v for k, v in json.loads(path.read_text()).items() if k not in TIMES}
     return path.read_bytes()

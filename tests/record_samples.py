@@ -76,6 +76,7 @@ def finished_cell(
     **facts: Any,
 ) -> CellLog:
     log = begun_cell(out, config)
+    log.begin()
     log.append("epochs.csv", [epoch_row(epoch) for epoch in (1, 2)])
     log.append("gates.csv", gates or [gate_row(epoch) for epoch in (0, 1, 2)])
     log.finish(result(**facts))

@@ -49,12 +49,14 @@ def test_a_collected_row_holds_what_the_cell_holds(tmp_path: Path) -> None:
     finished_cell(tmp_path, config, correct=903)
     (row,) = collect(tmp_path)
     assert row == {
+        "study": None,
         "cell": config.cell,
         "dataset": "cluttered-digits",
         "model": "resnet8",
         "attention": "bam",
         "gate": "tanh",
         "seed": 2,
+        "attempt": 1,
         "status": "finished",
         "epochs": 4,
         "correct": 903,

@@ -85,6 +85,7 @@ def test_json(run: Run, source: Source, tmp_path: Path) -> None:
         "attention": "none",
         "layout": None,
         "gate": "none",
+        "dataset": None,
         "parameters": sum(p.numel() for p in net.parameters()),
     }
 

@@ -58,7 +58,7 @@ def test_the_tables_for_people(cell: Path) -> None:
     finished = bamgate("evaluate", str(cell), "--per-class", "--calibration")
     assert finished.returncode == 0, finished.stderr
     lines = finished.stdout.splitlines()
-    assert lines[0] == "resnet8, bam with gate tanh, on the 1,000 test images of cluttered-digits"
+    assert lines[0] == "resnet8, bam with gate tanh, on the 1,000 test images of cluttered-digits, fp32"
     assert sum(line.split(" ")[0].isdigit() for line in lines) == 10
     assert sum(" to " in line for line in lines) == 15
     assert finished.stderr.strip() == f"Next: bamgate evaluate {cell} --off each --hold each"

@@ -38,7 +38,7 @@ def test_a_finished_cell_holds_everything_that_it_should(tmp_path: Path) -> None
     result = run_cell(CONFIG, tmp_path)
     folder = tmp_path / "cells" / CONFIG.cell
     names = {"config.json", "environment.json", "epochs.csv", "gates.csv", "outcomes.csv.gz", "result.json"}
-    names |= {"checkpoint.pt", "checkpoint.sha256", ".lock"}
+    names |= {"checkpoint.pt", "checkpoint.sha256", "attempts.csv", ".lock"}
     assert {path.name for path in folder.iterdir()} == names
     epochs, gates, outcomes = (_rows(folder / name) for name in ("epochs.csv", "gates.csv", "outcomes.csv.gz"))
     assert [row["epoch"] for row in epochs] == ["1", "2", "3"]
@@ -140,8 +140,8 @@ def test_a_crash_before_any_write_costs_nothing(tmp_path: Path, monkeypatch: pyt
                 died = True
         run_cell(CONFIG, tmp_path / str(at))
         assert without_times(tmp_path / str(at)) == whole, f"died before write {at}"
-    # design, config, environment; the first probe; four writes an epoch; outcomes, hashes, result.
-    assert at - 1 == 3 + 1 + 4 * 3 + 3
+    # design, config, environment, attempt; the first probe; four writes an epoch; outcomes, hashes, result.
+    assert at - 1 == 4 + 1 + 4 * 3 + 3
 
 
 def test_a_flipped_bit_in_the_checkpoint_is_found_and_the_run_falls_back(tmp_path: Path) -> None:

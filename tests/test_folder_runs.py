@@ -103,8 +103,8 @@ def test_a_damaged_file_is_one_line_and_exit_code_4(root: Path, tmp_path: Path, 
 def test_a_run_does_not_go_on_with_other_files(root: Path, tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-m", "bamgate", *_arguments(root, tmp_path / "out")])
     _wait_for_its_first_step(process, tmp_path / "out")
-    process.kill()
-    process.communicate()
+    process.terminate()
+    assert process.wait(timeout=60) == 75  # where it stands is saved
     save(root / "train" / "class-0" / "one-more.jpg", smooth(1, 20, 20))
     changed = bamgate(*_arguments(root, tmp_path / "out"))
     assert changed.returncode == 2
@@ -113,6 +113,18 @@ def test_a_run_does_not_go_on_with_other_files(root: Path, tmp_path: Path) -> No
         f"bamgate: {cell} was begun with other image files: since then some were added, removed, renamed or changed "
         "in size; put them back as they were or choose another --out\n"
     )
+
+
+@pytest.mark.slow
+def test_a_run_that_has_saved_nothing_begins_anew_without_the_file_that_ended_it(root: Path, tmp_path: Path) -> None:
+    damaged = cut_short(root / "val" / "class-2" / "005.jpg")
+    first = bamgate(*_arguments(root, tmp_path / "out", "--workers", "0"))
+    assert first.returncode == 4, first.stderr
+    damaged.unlink()
+    second = bamgate(*_arguments(root, tmp_path / "out", "--workers", "0"))
+    assert second.returncode == 0, second.stderr
+    cell = next((tmp_path / "out" / "cells").iterdir())
+    assert json.loads((cell / "result.json").read_text())["total"] == 17
 
 
 @pytest.mark.slow

@@ -228,11 +228,11 @@ def test_every_network_with_every_attention_learns_from_a_small_map(
         loss = nn.functional.cross_entropy(logits, labels)
         optimizer.zero_grad()
         loss.backward()
-        assert all(p.grad is not None and p.grad.isfinite().all() for p in learning)
         optimizer.step()
         losses.append(loss.item())
         still = {key: p for key, p in still.items() if p.grad is None or not p.grad.any()}
     assert losses[-1] < losses[0]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in learning)
     assert list(still) == []
     wide = x[:1].repeat(1, 1, 1, 2)[:, :, :, : shape[3] + 5]
     assert model.eval()(wide).shape == (1, 10)

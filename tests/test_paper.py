@@ -82,7 +82,8 @@ def test_on_which_images_a_network_is_counted() -> None:
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, Any]]:
     """The whole paper as `bamgate models --json` prints it, counted where the paper prints a figure."""
-    wanted, printed = {row[:3] for row in PRINTED}, []
+    wanted = {row[:3] for row in PRINTED}
+    printed: list[Any] = []
 
     def count(name: str, kind: str, images: Images) -> dict[str, Any] | None:
         if (name, images.size, kind) not in wanted:

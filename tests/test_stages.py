@@ -78,6 +78,10 @@ CASES: dict[str, tuple[nn.Module, list[str]]] = {
         chain(conv(3, 4), conv(4, 4), nn.MaxPool2d(2), conv(4, 4), conv(4, 4), nn.MaxPool2d(2), *HEAD),
         ["1"],
     ),
+    "a pooling to one position before a convolution is none": (
+        chain(conv(3, 4), conv(4, 4), conv(4, 8, 2), conv(8, 8), nn.AdaptiveAvgPool2d(1), conv(8, 9, size=1)),
+        ["1"],
+    ),
     "a convolution without padding does not halve": (
         chain(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3), nn.MaxPool2d(2), nn.Conv2d(4, 8, 3), nn.Conv2d(8, 8, 3))
         + chain(nn.MaxPool2d(2), nn.Conv2d(8, 8, 3)),
@@ -153,14 +157,16 @@ def refused(net: nn.Module, *example: Any) -> str:
 
 def test_a_network_that_halves_nothing_is_one_line_with_the_maps_to_choose_from() -> None:
     assert refused(chain(conv(3, 4), nn.ReLU(), chain(conv(4, 4))), X) == (
-        "no stages found in Sequential: name the sites yourself (modules that put out maps: 0, 1, 2, 2.0)"
+        "no stages found in Sequential: a stage is two convolutions or more; name sites "
+        "(modules that put out maps: 0, 1, 2, 2.0)"
     )
 
 
 def test_a_transformer_and_a_network_without_convolutions_are_one_line() -> None:
     with torch.device("meta"):
         assert refused(models.vit_b_16()) == (
-            "no stages found in VisionTransformer: name the sites yourself (modules that put out maps: conv_proj)"
+            "no stages found in VisionTransformer: a stage is two convolutions or more; name sites "
+            "(modules that put out maps: conv_proj)"
         )
         assert refused(chain(nn.Flatten(), nn.Linear(12, 2))) == (
             "Sequential has no 2-d convolution; give an input that it takes as `example`"

@@ -10,8 +10,8 @@ import torch
 from bamgate.data import DATASETS
 from bamgate.errors import UsageError
 from bamgate.models import build_model, cost
-from bamgate.studies.expand import StudyCell, contexts, expand, study_sha256
-from bamgate.studies.study import Study, merged, read_study
+from bamgate.studies.expand import StudyCell, expand, study_sha256
+from bamgate.studies.study import Study, contexts, merged, read_study
 
 CATALOGUE = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
 HEAD = 'question = "q"\ncost = "c"\nexpected = "e"\nreference = "sigmoid"\nrope = 0.5\nseeds = "0-1"\n'

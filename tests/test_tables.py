@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.errors import DataError
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, TIMES, Columns, format_rows, parse_rows, read_rows
+from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, RUNS, TIMES, Columns, format_rows, parse_rows, read_rows
 
 FILE = Path("runs/x/small.csv")
 SMALL: Columns = {"schema": int, "cell": str, "epoch": int, "loss": float, "note": str}
@@ -177,7 +177,7 @@ def sample(kind: type) -> Any:
     return {int: 3, float: 2.5, str: "text"}[kind]
 
 
-@pytest.mark.parametrize("columns", [EPOCHS, GATES, OUTCOMES, RUNS], ids=["epochs", "gates", "outcomes", "runs"])
+@pytest.mark.parametrize("columns", [ATTEMPTS, EPOCHS, GATES, OUTCOMES, RUNS])
 def test_every_table_holds_every_type_of_its_columns(columns: Columns) -> None:
     row = {name: sample(kind) for name, kind in columns.items()} | {"schema": 1}
     header, line = format_rows(columns, [row], header=True).splitlines()

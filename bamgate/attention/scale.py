@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 
-from bamgate.errors import unknown
+from bamgate.errors import UsageError, unknown
 
 GateFactory = Callable[[], nn.Module]
 GATE_INITS = ("default", "zero")
@@ -28,16 +29,28 @@ class Scale(nn.Module):
     def __init__(self, gate: GateFactory, *, residual: bool) -> None:
         super().__init__()
         # What a gate draws must not shift what the layers after it draw: gates are compared on equal weights.
+        if not callable(gate):
+            raise UsageError(f"gate must make a module, got {gate!r}; for a gate by name: load_gate({gate!r}).build")
         with torch.random.fork_rng(devices=[]):
             self.gate = gate()
         self.residual = residual
 
     def forward(self, z: Tensor) -> Tensor:
         """Logits of any shape -> fp32 scales of the same shape."""
+        if _is_traced(z):  # a graph knows neither dtype nor autocast
+            return self._scaled(self.gate(z.float()))
         # Saturating gates lose their resolution near 1 and 2 in half precision.
         with _exact(z.device.type):
             g: Tensor = self.gate(z if z.dtype == torch.float64 else z.float())
+        return self._scaled(g)
+
+    def _scaled(self, g: Tensor) -> Tensor:
         return 1 + g if self.residual else g
+
+
+def _is_traced(z: object) -> bool:
+    """Whether torch.fx records what is done."""
+    return isinstance(z, Proxy)
 
 
 def _exact(device_type: str) -> AbstractContextManager[Any]:

@@ -12,7 +12,7 @@ from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import DATASETS, Split
 from bamgate.experiment import make_trainer
 from bamgate.gates import load_gate
-from bamgate.models import build_model
+from bamgate.models import build_model, cost
 
 CLASSES = 100
 MOST_BATCHES = 32  # in one measurement, the uncounted first one included
@@ -67,6 +67,7 @@ class _Plain:
             image_size=size,
             seed=0,
         )
+        cost(network, (3, *size))  # refuses images that the network cannot take
         self.loop = PlainLoop(network.to(split.images.device))
         self.images, self.labels = np.asarray(split.images.cpu()), split.labels.tolist()
         self.batch_size, self.workers = batch_size, workers

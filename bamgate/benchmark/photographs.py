@@ -18,12 +18,12 @@ HEIGHT, WIDTH = 375, 500  # the usual photograph of ImageNet
 
 
 def make_photographs(root: Path) -> Path:
-    """An image folder of smooth random pictures with some grain, whose JPEGs are as large as ImageNet's (110 kB)."""
+    """An image folder of smooth random pictures with some grain, of ImageNet's usual size, as JPEGs of some 70 kB."""
     made = torch.Generator().manual_seed(0)
-    for split, count in (("train", PHOTOGRAPHS), ("val", 1)):
-        folder = root / split / "photographs"
-        folder.mkdir(parents=True)
+    for split, count in (("train", PHOTOGRAPHS), ("val", 2)):
         for number in range(count):
+            folder = root / split / f"class-{number % 2}"
+            folder.mkdir(parents=True, exist_ok=True)
             pixels = _picture(made).permute(1, 2, 0).numpy()
             Image.fromarray(pixels).save(folder / f"{number:03}.jpg", quality=90)
     return root

@@ -75,6 +75,12 @@ class FileSplit:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def class_names(self) -> list[str]:
+        """The class folders' names, by label."""
+        named = {label: Path(path).parts[-2] for path, label in zip(self.paths, self.labels.tolist(), strict=True)}
+        return [named[label] for label in sorted(named)]
+
     def first(self, count: int) -> "FileSplit":
         """`count` images evenly spaced over the list: the first ones would all be of one class."""
         count = min(count, len(self))

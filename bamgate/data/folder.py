@@ -24,6 +24,8 @@ def find_dataset(name: str, root: Path) -> DataSet:
     """
     if not name.startswith(PREFIX):
         if name not in DATASETS:
+            if "/" not in name and (root / name).is_dir():
+                raise UsageError(f"unknown dataset {name!r}; the folder {root / name} is {PREFIX}{name}")
             raise unknown("dataset", name, [*DATASETS.names(), f"{PREFIX}NAME"])
         return DATASETS.get(name)
     folder = name.removeprefix(PREFIX)

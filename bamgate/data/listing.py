@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def list_images(root: Path) -> Listing:
     train, test = (_split(root, name) for name in ("train", evaluation))
     _same_classes(root, evaluation, set(train), set(test))
     classes = sorted(train)
+    if len(classes) < 2:
+        raise DataError(f"{root} has one class, {classes[0]!r}; a network that tells classes apart needs two")
     return Listing(
         root=root, classes=classes, train=[train[name] for name in classes], test=[test[name] for name in classes]
     )
@@ -71,7 +74,7 @@ def _split(root: Path, name: str) -> dict[str, list[str]]:
     folders: list[str] = []
     files: list[str] = []
     for entry in _entries(root / name):
-        (folders if entry.is_dir() else files).append(entry.name)
+        (folders if _is_folder(entry) else files).append(entry.name)
     if not folders:
         held = f"{len(files)} files but no class folders" if files else "no class folders"
         raise DataError(f"{root / name} holds {held}; each image goes into {root / name}/CLASS/")
@@ -84,7 +87,7 @@ def _class_files(root: Path, folder: str) -> list[str]:
     names = []
     for entry in _entries(root / folder):
         path = root / folder / entry.name
-        if entry.is_dir():
+        if _is_folder(entry):
             raise DataError(f"{path} is a folder; the images of a class stand side by side in {path.parent}")
         if not entry.name.lower().endswith(SUFFIXES):
             raise DataError(f"{path} is no image by its name (allowed: {', '.join(SUFFIXES)}); move it away")
@@ -92,6 +95,19 @@ def _class_files(root: Path, folder: str) -> list[str]:
     if not names:
         raise DataError(f"the class folder {root / folder} is empty; put images into it or remove it from both splits")
     return sorted(names)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """DataError for what is neither a folder nor a file: reading a pipe would never end."""
+    try:
+        kind = entry.stat().st_mode
+    except FileNotFoundError:
+        return False  # a link to nothing: named when it is decoded
+    except OSError as error:
+        raise DataError(f"{entry.path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISDIR(kind) and not stat.S_ISREG(kind):
+        raise DataError(f"{entry.path} is neither a file nor a folder; move it away")
+    return stat.S_ISDIR(kind)
 
 
 def _entries(folder: Path) -> list["os.DirEntry[str]"]:

@@ -53,6 +53,7 @@ class Subject:
         execution: Execution,
         precision: str,
     ) -> None:
+        self.precision = precision
         self.execution, self.device = execution, resolve_device(execution.device)
         self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
         self.network, state = load_network(source, model=model)
@@ -64,7 +65,7 @@ class Subject:
         self.model = build(self.network)
         load_weights(self.model, state, str(source))
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)
-        self.loader, self.class_names = self._images(self.data)
+        self.loader, self.class_names = self._images()
         self.loader.normalise = self._normalisation()
 
     def _find(self, name: str, image_size: int | None) -> DataSet:
@@ -81,13 +82,20 @@ class Subject:
             if has != takes:
                 raise UsageError(f"{self.data.name} has {has} {what}, the network was trained with {takes}")
 
-    def _images(self, data: DataSet) -> tuple[Batches, list[str]]:
+    def _images(self) -> tuple[Batches, list[str]]:
+        data = self.data
         train, test = data.load(self.execution.root)
+        names = _class_names(test, data.classes)
+        if isinstance(test, FileSplit) and self.network.class_names not in (None, tuple(names)):
+            raise UsageError(f"{data.name} has other classes than the network: {self._first_other(names)}")
         splits = cast(Splits, (train.to(self.device), test.to(self.device)))
         training = TrainingConfig(batch_size=max(2, min(BATCH, len(train))))
-        return make_loader(data, splits, training, seed=0, workers=self.execution.workers_for(data)), _class_names(
-            test, data.classes
-        )
+        return make_loader(data, splits, training, seed=0, workers=self.execution.workers_for(data)), names
+
+    def _first_other(self, names: list[str]) -> str:
+        pairs = zip(names, self.network.class_names or (), strict=True)
+        number, (here, there) = next((i, pair) for i, pair in enumerate(pairs) if pair[0] != pair[1])
+        return f"its class {number} is {here!r}, the network was trained with {there!r}"
 
     def _normalisation(self) -> Normalisation:
         """Images are scaled as those that it was trained on, also those of another data set."""
@@ -106,7 +114,8 @@ class Subject:
             tell: is told what is computed next.
         """
         # Wrong names are found before an hour has been spent.
-        asked = {text: choose_sites(self.model, text) for text in (off, hold, "all" if gates else None) if text}
+        texts = [text for text in (off, hold, "all" if gates else None) if text is not None]
+        asked = {text: choose_sites(self.model, text) for text in texts}
         tell("as trained")
         own = self.answers()
         self.mean_scales = own.mean_scales
@@ -144,5 +153,4 @@ def _class_names(test: Any, classes: int) -> list[str]:
     """The folders' names; numbers where there are none."""
     if not isinstance(test, FileSplit):
         return [str(i) for i in range(classes)]
-    named = {int(label): Path(path).parts[-2] for path, label in zip(test.paths, test.labels, strict=True)}
-    return [named[i] for i in range(classes)]
+    return test.class_names

@@ -12,6 +12,7 @@ from bamgate.attention import Scale
 from bamgate.errors import UsageError, unknown
 from bamgate.gates import Gate
 from bamgate.probes import gate_sites
+from bamgate.seeding import drawing_from
 
 
 class Answers(NamedTuple):
@@ -80,7 +81,9 @@ def _gates(model: nn.Module, replacements: Mapping[str, nn.Module]) -> Iterator[
 def regated(model: nn.Module, gate: Gate) -> AbstractContextManager[None]:
     """Every site has `gate` meanwhile."""
     device = next(model.parameters()).device
-    return _gates(model, {name: gate.build().to(device) for name in gate_sites(model)})
+    with drawing_from(0):  # what a gate draws at its start is the same each time
+        gates = {name: gate.build().to(device) for name in gate_sites(model)}
+    return _gates(model, gates)
 
 
 def switched_off(model: nn.Module, sites: Iterable[str]) -> AbstractContextManager[None]:

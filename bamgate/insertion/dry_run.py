@@ -38,7 +38,7 @@ def dry_run(model: nn.Module, example: Tensor | None = None) -> Call:
     Raises:
         UsageError: the network cannot take it.
     """
-    x = _default_example(model) if example is None else example
+    x = default_example(model) if example is None else example
     root = Call(name="", module=model, before=_shape(x))
     with _recording(model, root), in_evaluation(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
         try:
@@ -58,7 +58,8 @@ def calls(call: Call) -> Iterator[Call]:
         yield from calls(part)
 
 
-def _default_example(model: nn.Module) -> Tensor:
+def default_example(model: nn.Module) -> Tensor:
+    """One black image of 224 x 224, as the network's first convolution takes it."""
     conv = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     if conv is None:
         raise UsageError(f"{type(model).__name__} has no 2-d convolution; give an input that it takes as `example`")

@@ -104,4 +104,7 @@ def _nothing_found(model: nn.Module, root: Call) -> str:
     if not names:
         return f"no stages found in {type(model).__name__}: none of its modules puts out a map of shape B, C, H, W"
     some = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return f"no stages found in {type(model).__name__}: name the sites yourself (modules that put out maps: {some})"
+    return (
+        f"no stages found in {type(model).__name__}: a stage is two convolutions or more; name sites "
+        f"(modules that put out maps: {some})"
+    )

@@ -28,6 +28,7 @@ class Network:
             noticed.
         mean, std: of each channel of the training bytes, 0 to 255: its images are scaled by them.
         dataset: what it was trained on, None where nobody has said.
+        class_names: of its outputs in order, where they are names of folders.
     """
 
     model: str
@@ -39,6 +40,7 @@ class Network:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     dataset: str | None = None
+    class_names: tuple[str, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only."""
@@ -59,9 +61,14 @@ class Network:
         _check(values, "image_size", is_size, "[height, width] in pixels", source)
         for name in ("mean", "std"):
             _check(values, name, _is_a_number_a_channel(values, name), "a list of one number a channel", source)
+        names = values.get("class_names")
+        is_names = (
+            isinstance(names, list) and len(names) == values["num_classes"] and all(type(n) is str for n in names)
+        )
+        _check(values, "class_names", names is None or is_names, "null or a list of a name a class", source)
         attention = read_attention(values.get("attention"), source)
         lists = {name: tuple(values[name]) for name in ("image_size", "mean", "std")}
-        return Network(**{**values, **lists, "attention": attention})
+        return Network(**{**values, **lists, "attention": attention, "class_names": names and tuple(names)})
 
 
 def read_attention(plain: object, source: str) -> AttentionConfig:

@@ -100,13 +100,22 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
     return Network.from_dict(
         {
             **{name: config.get(name) for name in ("model", "attention", "dataset")},
-            **widths(state, source),
+            **(_widths_of_run(result) or widths(state, source)),
             "image_size": _image_size(config, source),
             "gate_fingerprint": _table(identity, "gate").get("fingerprint"),
             **{name: _table(result, "normalisation").get(name) for name in ("mean", "std")},
+            "class_names": (read_json(cell / "environment.json") or {}).get("class_names"),
         },
         source,
     ), state
+
+
+def _widths_of_run(result: Mapping[str, Any]) -> dict[str, Any]:
+    """As the run has logged them: a network need not begin with a convolution of the image."""
+    mean = _table(result, "normalisation").get("mean")
+    if "num_classes" not in result or not isinstance(mean, list):
+        return {}
+    return {"num_classes": result["num_classes"], "in_channels": len(mean)}
 
 
 def widths(state: Mapping[str, Tensor], source: str) -> dict[str, int]:

@@ -1,0 +1,147 @@
+"""`bamgate study`: many gates, many seeds, one command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bamgate.cli.signals import StopRequest
+
+app = typer.Typer(help="Studies: list, plan, run, status, verify.", no_args_is_help=True)
+MANY = 2_000  # cells; more want to be asked for
+
+_Study = Annotated[str, typer.Argument(help="a study's name (bamgate study list) or its file, NAME.toml")]
+_Folder = Annotated[Path, typer.Argument(help="folder of a study")]
+_Out = Annotated[Path | None, typer.Option("--out", help="folder of the study [runs/<name>]")]
+_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder [$BAMGATE_DATA or ~/.cache/bamgate]")]
+_Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
+_Workers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="image folders: processes that decode for each run")
+]
+_AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="import gates that are code (file.py:NAME, module:NAME)")
+]
+_Jobs = Annotated[str, typer.Option("--jobs", help="runs side by side; auto: one a GPU, on the CPU one a core")]
+_Yes = Annotated[bool, typer.Option("--yes", help=f"run more than {MANY:,} cells")]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+_NoMeasure = Annotated[bool, typer.Option("--no-measure", help="leave the time out")]
+_Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@app.command("list")
+def list_(json: _Json = False) -> None:
+    """Show the studies that come with bamgate: question, runs and cost."""
+    from bamgate.cli.console import err, print_json
+    from bamgate.cli.study_show import show_catalogue
+    from bamgate.studies.catalogue import catalogue, count_cells
+
+    studies = catalogue()
+    if json:
+        texts = ("name", "question", "cost", "expected", "reference", "seeds")
+        print_json([{**{t: getattr(s, t) for t in texts}, "runs": count_cells(s)} for s in studies])
+        return
+    show_catalogue(studies)
+    err().print("Next: bamgate study plan quick", markup=False)
+
+
+@app.command()
+def plan(
+    study: _Study,
+    out: _Out = None,
+    device: _Device = "cpu",
+    data_dir: _DataDir = None,
+    no_measure: _NoMeasure = False,
+    allow_code: _AllowCode = False,
+    json: _Json = False,
+) -> None:
+    """Show the cells of a study, which of them are missing, and how long they would take here."""
+    from bamgate.cli.console import err, print_json
+    from bamgate.cli.study_prepare import plan_facts
+    from bamgate.cli.study_show import show_plan
+
+    facts = plan_facts(study, out, device, data_dir, measured=not no_measure, code=allow_code)
+    if json:
+        print_json(facts)
+        return
+    show_plan(facts)
+    err().print(f"Next: bamgate study run {study}", markup=False)
+
+
+@app.command()
+def run(
+    study: _Study,
+    out: _Out = None,
+    jobs: _Jobs = "auto",
+    device: _Device = "cpu",
+    data_dir: _DataDir = None,
+    workers: _Workers = None,
+    yes: _Yes = False,
+    allow_code: _AllowCode = False,
+    quiet: _Quiet = False,
+) -> None:
+    """Run what is missing of a study. The same command goes on where it was stopped; several may share a folder."""
+    with StopRequest() as stop:
+        from bamgate.cli.study_prepare import Given, conclude, prepare, supervise
+
+        given = Given(out, jobs, device, data_dir, workers, yes, allow_code)
+        prepared = prepare(study, given)
+        aside = supervise(prepared, stop, quiet=quiet)
+    conclude(prepared.out, aside)
+
+
+@app.command()
+def status(folder: _Folder, json: _Json = False) -> None:
+    """Show where a study stands, while it runs and afterwards."""
+    from bamgate.cli.console import print_json
+    from bamgate.cli.study_show import show_status
+    from bamgate.studies.compare import compare
+    from bamgate.studies.state import MISSING, RUNNING, StudyState, count
+
+    state = StudyState(folder)
+    states = state.read()
+    rows = compare(state.content, states)
+    running = [{"name": s.name, "cell": s.cell, "epoch": s.epoch, "epochs": s.epochs} for s in states]
+    facts = {
+        "study": state.content["name"],
+        "out": str(folder),
+        "cells": len(states),
+        "counts": count(states),
+        "running": [row for row, s in zip(running, states, strict=True) if s.status == RUNNING],
+        "missing": [row for row, s in zip(running, states, strict=True) if s.status == MISSING],
+        "arms": [row.to_dict() for row in rows],
+    }
+    if json:
+        print_json(facts)
+    else:
+        show_status(facts, rows, states)
+
+
+@app.command()
+def verify(folder: _Folder) -> None:
+    """Check every file of a study; what is wrong is named, with exit code 4."""
+    from bamgate.cli.console import out
+    from bamgate.studies.verify import verify as problems_of
+
+    problems = problems_of(folder)
+    for problem in problems:
+        out().print(problem, markup=False, soft_wrap=True)
+    if problems:
+        raise typer.Exit(4)
+    out().print(f"{folder}: every file is whole and belongs to the study", markup=False)
+
+
+@app.command(hidden=True)
+def work(
+    folder: _Folder,
+    device: _Device = "cpu",
+    data_dir: _DataDir = None,
+    workers: _Workers = None,
+    allow_code: _AllowCode = False,
+    parent: Annotated[int | None, typer.Option("--parent", help="stop when this process has gone")] = None,
+    skip: Annotated[list[str] | None, typer.Option("--skip", help="leave this cell alone")] = None,
+) -> None:
+    """Train the cells of a study that are missing and free; `bamgate study run` starts several of these."""
+    with StopRequest() as stop:
+        from bamgate.cli.study_work import work_on
+
+        work_on(folder, device, data_dir, workers, stop, code=allow_code, parent=parent, skip=skip or [])

@@ -1,0 +1,180 @@
+"""What `bamgate study plan` and `run` do before, around and after the training."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+
+from bamgate.cli.console import err
+from bamgate.cli.signals import StopRequest
+from bamgate.cli.study import MANY
+from bamgate.cli.study_progress import LineWatcher, LiveWatcher, SilentWatcher
+from bamgate.cli.study_show import show_end
+from bamgate.collect import collect
+from bamgate.data import default_workers, find_dataset
+from bamgate.devices import resolve_device
+from bamgate.errors import UsageError
+from bamgate.experiment import Execution, StoppedError
+from bamgate.runlog import read_json
+from bamgate.studies.catalogue import find_study
+from bamgate.studies.compare import compare
+from bamgate.studies.estimate import estimate
+from bamgate.studies.expand import StudyCell, expand
+from bamgate.studies.folder import check_study, open_study
+from bamgate.studies.processes import Worker, arguments_of, cores, visible_gpus
+from bamgate.studies.settings import parse_seeds
+from bamgate.studies.state import StudyState
+from bamgate.studies.study import Study, contexts, gates_of_code
+from bamgate.studies.supervise import Supervisor
+
+EXECUTION = ("torch", "device", "device_name", "threads")
+
+
+class Given(NamedTuple):
+    """The options of `bamgate study run`."""
+
+    out: Path | None
+    jobs: str
+    device: str
+    data_dir: Path | None
+    workers: int | None
+    yes: bool
+    code: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A study whose folder is there, and how it is to be run."""
+
+    out: Path
+    given: Given
+    jobs: int
+    gpus: list[str]
+    workers: int | None
+
+    def start(self, slot: int, skipped: set[str]) -> Worker:
+        """A worker; on its own GPU where there are several."""
+        given = self.given
+        facts: dict[str, Any] = {"device": given.device, "data_dir": given.data_dir, "code": given.code}
+        words = arguments_of(self.out, workers=self.workers, skipped=skipped, **facts)
+        gpu = {"CUDA_VISIBLE_DEVICES": self.gpus[slot % len(self.gpus)]} if self.gpus else {}
+        return Worker(words, gpu)
+
+
+def require_code(study: Study, allowed: bool) -> None:
+    """UsageError where a gate would import code and nobody has said that it may."""
+    gates = gates_of_code(study)
+    if gates and not allowed:
+        raise UsageError(f"study {study.name}: gate {gates[0]!r} is code that would be run; say --allow-code if it may")
+
+
+def prepare(name: str, given: Given) -> Prepared:
+    """Everything that can be refused, then the folder with its study.json."""
+    study = find_study(name)
+    require_code(study, given.code)
+    cells = expand(study, given.data_dir)
+    number = len({cell.config.cell for cell in cells})
+    if number > MANY and not given.yes:
+        raise UsageError(f"study {study.name} has {number:,} cells; say --yes if that is meant")
+    resolve_device(given.device)
+    gpus = visible_gpus() if given.device == "cuda" else []
+    jobs = min(_jobs(given, len(gpus)), number)
+    out = given.out or Path("runs") / study.name
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {str(out)!r} is a file; name a folder")
+    workers = _workers(cells, given, jobs)
+    open_study(out, study, cells)
+    return Prepared(out=out, given=given, jobs=jobs, gpus=gpus, workers=workers)
+
+
+def _jobs(given: Given, gpus: int) -> int:
+    if given.jobs != "auto":
+        if not given.jobs.isdecimal() or int(given.jobs) < 1:
+            raise UsageError(f"jobs {given.jobs!r} cannot be read (allowed: auto, or a number from 1 on)")
+        return int(given.jobs)
+    if given.device == "cpu":
+        return cores()
+    return max(1, gpus)
+
+
+def _workers(cells: list[StudyCell], given: Given, jobs: int) -> int | None:
+    """Processes that decode for each run: given, or a share of the cores; None where no images are files."""
+    execution = Execution(data_root=given.data_dir, workers=given.workers)
+    data = [find_dataset(name, execution.root) for name in dict.fromkeys(cell.config.dataset for cell in cells)]
+    files = [one for one in data if one.files]
+    if not files:
+        execution.workers_for(data[0])
+        return None
+    return given.workers if given.workers is not None else max(1, default_workers() // jobs)
+
+
+def supervise(prepared: Prepared, stop: StopRequest, *, quiet: bool) -> dict[str, str]:
+    """Run to the end; the cells that were set aside, by name, and why."""
+    state = StudyState(prepared.out)
+    kind = SilentWatcher if quiet else LiveWatcher if sys.stderr.isatty() else LineWatcher
+    try:
+        with kind(state) as watcher:
+            supervisor = Supervisor(prepared.out, prepared.jobs, prepared.start, watcher, stop)
+            states = supervisor.run()
+    except (StoppedError, KeyboardInterrupt) as error:
+        states = state.read()
+        collect(prepared.out)
+        signal = stop.received or "SIGINT"
+        saved = "what was begun is saved" if isinstance(error, StoppedError) else "stopped at once"
+        done = sum(one.ended for one in states)
+        err().print(
+            f"{signal}: {done} of {len(states)} cells are finished, {saved}. The same command goes on from there.",
+            markup=False,
+        )
+        raise typer.Exit(130 if signal == "SIGINT" else 75) from None
+    return {one.name: supervisor.aside[one.cell] for one in states if one.cell in supervisor.aside and not one.ended}
+
+
+def conclude(out: Path, aside: dict[str, str]) -> None:
+    """Tables, and the exit code."""
+    runs = collect(out)
+    state = StudyState(out)
+    states = state.read()
+    values = {name: sorted({str(run[name]) for run in runs}) for name in EXECUTION}
+    ways = "; ".join(f"{name} {', '.join(found)}" for name, found in values.items() if len(found) > 1)
+    show_end(out, compare(state.content, states), states, ways)
+    for name, why in aside.items():
+        text = f"set aside: {name}: its worker died again and again ({why}); the same command tries it once more"
+        err().print(text, markup=False)
+    if aside:
+        raise typer.Exit(75)
+    if any(one.status == "diverged" for one in states):
+        raise typer.Exit(3)
+
+
+def plan_facts(
+    name: str, out: Path | None, device: str, data_dir: Path | None, *, measured: bool, code: bool
+) -> dict[str, Any]:
+    """What `bamgate study plan` says; nothing is written."""
+    study = find_study(name)
+    require_code(study, code)
+    execution = Execution(device=device, data_root=data_dir)
+    resolve_device(device)
+    cells = expand(study, data_dir)
+    folder = out or Path("runs") / study.name
+    check_study(folder, study, cells)
+    unique = {cell.config.cell: cell for cell in cells}
+    missing = [c for c in unique.values() if read_json(folder / "cells" / c.config.cell / "result.json") is None]
+    facts = {
+        "study": study.name,
+        **{text: getattr(study, text) for text in ("question", "cost", "expected", "reference")},
+        "out": str(folder),
+        "arms": list(study.arms),
+        "contexts": [context for context in contexts(study) if context],
+        "seeds": parse_seeds(study.seeds),
+        "cells": len(unique),
+        "missing": [{"cell": cell.config.cell, "name": cell.name} for cell in missing],
+        "device": device,
+    }
+    if measured:
+        with err().status("") as status:
+            kinds = estimate(missing, replace(execution), lambda text: status.update(text))
+        facts |= {"kinds": [kind.to_dict() for kind in kinds], "hours": sum(kind.hours for kind in kinds)}
+    return facts

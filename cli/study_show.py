@@ -1,0 +1,95 @@
+"""The tables of `bamgate study`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from bamgate.cli.console import out, table
+from bamgate.studies.catalogue import count_cells
+from bamgate.studies.compare import ArmRow
+from bamgate.studies.state import MISSING, RUNNING, CellState, count
+from bamgate.studies.study import Study
+
+FEW_PAIRS = 6  # below, not even the sign test can reach p < 0.05
+
+
+def show_catalogue(studies: Iterable[Study]) -> None:
+    """Name, runs, question and cost of each study."""
+    grid = table("Studies", "name", "runs", "question", "cost", text=("question", "cost"))
+    for study in studies:
+        grid.add_row(study.name, str(count_cells(study)), study.question, study.cost)
+    out().print(grid)
+
+
+def show_plan(facts: dict[str, Any]) -> None:
+    """What `bamgate study plan` found."""
+    console = out()
+    for name in ("study", "question", "cost", "expected"):
+        console.print(f"{name:<10} {facts[name]}", markup=False)
+    console.print(f"{'arms':<10} {', '.join(facts['arms'])} (reference: {facts['reference']})", markup=False)
+    console.print(f"{'contexts':<10} {'; '.join(map(context_name, facts['contexts'])) or 'one'}", markup=False)
+    console.print(f"{'seeds':<10} {', '.join(map(str, facts['seeds']))}", markup=False)
+    console.print(f"{'cells':<10} {facts['cells']}, {len(facts['missing'])} missing in {facts['out']}", markup=False)
+    if "kinds" not in facts:
+        return
+    grid = table("\nMeasured here, of the missing cells", "network", "data", "attention", "cells", "ms a step", "hours")
+    for kind in facts["kinds"]:
+        names = (kind["model"], kind["dataset"], kind["attention"], str(kind["cells"]))
+        grid.add_row(*names, f"{kind['step_ms']:.1f}", f"{kind['hours']:.2f}")
+    console.print(grid)
+    console.print(f"{facts['hours']:.2f} hours one after the other, on {facts['device']}", markup=False)
+
+
+def context_name(context: dict[str, Any]) -> str:
+    """For people."""
+    return ", ".join(f"{name} {value}" for name, value in context.items())
+
+
+def arms_table(rows: Iterable[ArmRow], *, comparable: bool = True) -> Table:
+    """Test accuracy of each arm in each context, and the difference to the reference arm on the same seeds."""
+    rows = list(rows)
+    title = "Test accuracy, %, and points above the reference on the same seeds"
+    where = ["context"] if any(row.context for row in rows) else []
+    columns = ["n", "mean", "SD", "difference", "smallest", "largest", "pairs"]
+    grid = table(title, "arm", *where, *columns, text=("context",))
+    for row in rows:
+        plain = row.to_dict() if comparable else row.to_dict() | {"difference": None, "pairs": 0}
+        signed = [_number(plain[name], "+.2f") for name in ("difference", "smallest", "largest")]
+        if not plain["pairs"]:
+            signed = ["-"] * 3
+        accuracy = [_number(plain[name], ".2f") for name in ("mean", "sd")]
+        names = [row.arm, context_name(row.context)] if where else [row.arm]
+        grid.add_row(*names, str(plain["n"]), *accuracy, *signed, str(plain["pairs"]))
+    return grid
+
+
+def show_end(folder: Path, rows: list[ArmRow], states: Iterable[CellState], ways: str) -> None:
+    """Tables, what diverged, and where the files are; `ways` in which the cells were executed, where there are two."""
+    console = out()
+    console.print(arms_table(rows, comparable=not ways))
+    if ways:
+        console.print(f"not compared: the cells were executed in different ways ({ways})", markup=False)
+    elif 0 < max((len(row.differences) for row in rows), default=0) < FEW_PAIRS:
+        console.print(f"fewer than {FEW_PAIRS} pairs: what the seeds do alone may be as large", markup=False)
+    for state in states:
+        if state.status == "diverged":
+            console.print(f"diverged: {state.name} (counted as it ended)", markup=False)
+    console.print(f"Files: {folder}/runs.csv, epochs.csv, gates.csv", markup=False)
+
+
+def show_status(facts: dict[str, Any], rows: list[ArmRow], states: list[CellState]) -> None:
+    """Counts, what is running, and each arm so far."""
+    console = out()
+    counts = ", ".join(f"{number} {status}" for status, number in count(states).items())
+    console.print(f"{facts['study']} in {facts['out']}: {len(states)} cells, {counts}", markup=False)
+    for state in states:
+        if state.status == RUNNING or (state.status == MISSING and state.epoch):
+            now = "running" if state.status == RUNNING else "begun, nobody at work on it"
+            console.print(f"  {state.name}: {now}, epoch {state.epoch} of {state.epochs} done", markup=False)
+    console.print(arms_table(rows))
+
+
+def _number(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)

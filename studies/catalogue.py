@@ -1,0 +1,37 @@
+"""The studies that come with bamgate, and how a study is named on the command line. Light: nothing is built."""
+
+import json
+from pathlib import Path
+
+from bamgate.errors import UsageError, nearest
+from bamgate.studies.settings import parse_seeds
+from bamgate.studies.study import Study, contexts, is_excluded, merged, read_study
+
+FOLDER = Path(__file__).parent
+
+
+def catalogue() -> list[Study]:
+    """The studies beside this file, by name."""
+    return [read_study(path) for path in sorted(FOLDER.glob("*.toml"))]
+
+
+def find_study(given: str) -> Study:
+    """A study of the catalogue by name, or the one in a file (PATH.toml); UsageError with the nearest name."""
+    if given.endswith(".toml"):
+        return read_study(Path(given))
+    if (FOLDER / f"{given}.toml").is_file() and Path(given).name == given:
+        return read_study(FOLDER / f"{given}.toml")
+    names = [path.stem for path in sorted(FOLDER.glob("*.toml"))]
+    hint = nearest(given, names)
+    raise UsageError(f"unknown study {given!r}{hint} (allowed: {', '.join(names)}, or a file that ends in .toml)")
+
+
+def count_cells(study: Study) -> int:
+    """How many training runs it has; arms that are the same in several contexts are run once."""
+    chosen = [(arm, context) for context in contexts(study) for arm in study.arms]
+    kinds = {
+        json.dumps(merged(study, arm, context), sort_keys=True)
+        for arm, context in chosen
+        if not is_excluded(study, arm, context)
+    }
+    return len(kinds) * len(parse_seeds(study.seeds))

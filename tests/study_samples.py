@@ -1,0 +1,42 @@
+"""Small studies for tests: a file, and a folder in which it has been run without any process beside this one."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bamgate.collect import collect
+from bamgate.experiment import Execution
+from bamgate.studies.expand import expand
+from bamgate.studies.folder import open_study
+from bamgate.studies.study import Study, read_study
+from bamgate.studies.worker import Orders, work
+
+HEAD = 'question = "q"\ncost = "c"\nexpected = "e"\nreference = "sigmoid"\nrope = 1.0\n'
+SETTINGS = 'dataset = "digits"\nmodel = "resnet8"\ntrain_limit = 320\nbatch_size = 32\nepochs = 2\n'
+
+
+def study_file(folder: Path, *, gates: str = '"sigmoid", "tanh"', seeds: str = "0-1", more: str = "") -> Path:
+    """tiny.toml; `more` stands after the settings."""
+    path = folder / "tiny.toml"
+    path.write_text(f'{HEAD}seeds = "{seeds}"\ngates = [{gates}]\n[settings]\n{SETTINGS}{more}')
+    return path
+
+
+def opened(out: Path, path: Path) -> Study:
+    study = read_study(path)
+    open_study(out, study, expand(study))
+    return study
+
+
+def cells_of(study: Study) -> list[str]:
+    return list(dict.fromkeys(cell.config.cell for cell in expand(study)))
+
+
+def trained(out: Path, path: Path, order: Iterable[str] | None = None) -> Path:
+    """The study in `path`, run in this process, in its own order or in another."""
+    study = opened(out, path)
+    cells = cells_of(study)
+    for cell in cells if order is None else order:
+        others = set(cells) - {cell}
+        work(out, Execution(), Orders(skipped=lambda others=others: others, tell=lambda line: None))  # type: ignore[misc]
+    collect(out)
+    return out

@@ -1,0 +1,130 @@
+"""Two `bamgate study run` on one folder, their processes killed again and again: python tests/torture.py --kills 50.
+
+What must hold afterwards: every cell finished once, every file whole, and the same bytes as without any of it, times
+and attempts apart.
+"""
+
+import argparse
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from helpers import without_times
+from study_samples import study_file, trained
+
+from bamgate.studies.verify import verify
+
+
+class Torture:
+    """Kills until there have been enough kills, or nothing is left to train."""
+
+    def __init__(self, out: Path, file: Path, chance: random.Random) -> None:
+        self.out, self.file, self.chance = out, file, chance
+        self.parents: list[subprocess.Popen[bytes]] = []
+        self.kills = {"worker": 0, "parent": 0}
+        self.finished: dict[Path, tuple[int, int, int]] = {}  # result.json -> inode, time and attempts when first seen
+
+    def run(self, kills: int, deadline_s: float = 3600.0) -> None:
+        end = time.monotonic() + deadline_s
+        seen = -1
+        while sum(self.kills.values()) < kills and time.monotonic() < end and not self._is_done():
+            self._keep_two()
+            if self._progress() == seen:
+                time.sleep(0.01)
+                continue
+            time.sleep(self.chance.uniform(0, 0.3))
+            self._kill_one()
+            seen = self._progress()
+        for parent in self.parents:
+            parent.kill()
+            parent.wait()
+        while self._workers():  # they notice that they have no parent any more
+            assert time.monotonic() < end + 60
+            time.sleep(0.05)
+
+    def last_run(self) -> subprocess.CompletedProcess[str]:
+        """Undisturbed, to the end."""
+        finished = subprocess.run(self._command(), capture_output=True, text=True, check=False)
+        self.look()
+        return finished
+
+    def look(self) -> list[Path]:
+        """Results that are not the ones that were there before."""
+        changed = []
+        for path in self.out.glob("cells/*/result.json"):
+            attempts = len((path.parent / "attempts.csv").read_text().splitlines()) - 1
+            now = (path.stat().st_ino, path.stat().st_mtime_ns, attempts)
+            if self.finished.setdefault(path, now) != now:
+                changed.append(path)
+        return changed
+
+    def _command(self) -> list[str]:
+        words = ["study", "run", str(self.file), "--out", str(self.out), "--jobs", "1", "--quiet"]
+        return [sys.executable, "-m", "bamgate", *words]
+
+    def _keep_two(self) -> None:
+        self.parents = [parent for parent in self.parents if parent.poll() is None]
+        while len(self.parents) < 2:
+            nowhere = subprocess.DEVNULL
+            self.parents.append(subprocess.Popen(self._command(), stdout=nowhere, stderr=nowhere))
+
+    def _is_done(self) -> bool:
+        assert self.look() == []
+        cells = list(self.out.glob("cells/*"))
+        return bool(self.finished) and len(self.finished) == len(cells) and not self._workers() and not self.parents
+
+    def _progress(self) -> int:
+        """Rows of all tables of all cells."""
+        tables = [*self.out.glob("cells/*/epochs.csv"), *self.out.glob("cells/*/attempts.csv")]
+        return sum(len(path.read_bytes().splitlines()) for path in tables)
+
+    def _workers(self) -> list[int]:
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"work" in words and str(self.out).encode() in words:
+                found.append(int(path.parent.name))
+        return found
+
+    def _kill_one(self) -> None:
+        parents = [parent.pid for parent in self.parents if parent.poll() is None]
+        kind = "parent" if self.chance.random() < 0.3 else "worker"
+        victims = parents if kind == "parent" else self._workers()
+        if not victims:
+            return
+        try:
+            os.kill(self.chance.choice(victims), signal.SIGKILL)
+            self.kills[kind] += 1
+        except ProcessLookupError:
+            pass
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--cells", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        file = study_file(Path(folder), seeds=f"0-{given.cells // 2 - 1}")
+        torture = Torture(Path(folder) / "tortured", file, random.Random(given.seed))
+        start = time.monotonic()
+        torture.run(given.kills)
+        last = torture.last_run()
+        undisturbed = trained(Path(folder) / "undisturbed", file)
+        print(f"kills: {torture.kills}; {time.monotonic() - start:.0f} s; last run: exit code {last.returncode}")
+        print(f"cells finished: {len(torture.finished)} of {given.cells}; finished twice: {len(torture.look())}")
+        print(f"files that are not whole: {len(verify(torture.out))}")
+        print(f"same as without kills: {without_times(torture.out) == without_times(undisturbed)}")
+
+
+if __name__ == "__main__":
+    main()
