@@ -44,17 +44,22 @@ def _fields() -> dict[str, Field]:
 FIELDS = _fields()
 
 
-def read_file(path: Path) -> Settings:
-    """Flat settings of a TOML file; UsageError that names file, line, key and the nearest key or value."""
+def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
+    """(text, content) of a TOML file; UsageError that calls it a `what` file where it cannot be read."""
     try:
         text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except FileNotFoundError:
-        raise UsageError(f"there is no configuration file {str(path)!r}") from None
+        raise UsageError(f"there is no {what} file {str(path)!r}") from None
     except OSError as error:
-        raise UsageError(f"the configuration file {str(path)!r} cannot be read: {error.strerror}") from None
+        raise UsageError(f"the {what} file {str(path)!r} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}") from None
+
+
+def read_file(path: Path) -> Settings:
+    """Flat settings of a TOML file; UsageError that names file, line, key and the nearest key or value."""
+    text, content = read_toml(path, "configuration")
     settings: Settings = {}
     for key, value in content.items():
         if not isinstance(value, dict):

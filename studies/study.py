@@ -13,18 +13,12 @@ gates = ["sigmoid", "tanh"] # an arm each
 
 import itertools
 import re
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bamgate.errors import UsageError, nearest, unknown
-from bamgate.studies.settings import FIELDS, Settings, checked_setting, parse_seeds, place_of, split_gates
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from bamgate.studies.settings import FIELDS, Settings, checked_setting, parse_seeds, place_of, read_toml, split_gates
 
 TEXTS = ("question", "cost", "expected", "reference")
 KEYS = (*TEXTS, "rope", "seeds", "gates", "settings", "axes", "arms", "exclude")
@@ -59,15 +53,7 @@ class Study:
 
 def read_study(path: Path) -> Study:
     """The study in a TOML file; UsageError that names file, line, key and the nearest key or value."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
-    except FileNotFoundError:
-        raise UsageError(f"there is no study file {str(path)!r}") from None
-    except OSError as error:
-        raise UsageError(f"the study file {str(path)!r} cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no valid TOML: {error}") from None
+    text, content = read_toml(path, "study")
     return _Reader(path, text, content).study()
 
 
