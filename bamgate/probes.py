@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from bamgate.attention import BAM, AttentionModule, Scale
 from bamgate.backbones.staged import StagedNet
 from bamgate.gates.gate import values_and_slopes
+from bamgate.insertion import in_evaluation
 
 MAX_VALUES = 1 << 20
 SATURATED_BELOW = 0.05  # of the gate's steepest slope
@@ -60,16 +61,16 @@ def probe_gates(
     hooks = [scale.register_forward_hook(_recorder(figures, name, masks)) for name, scale in gate_sites(model).items()]
     hooks += [hook for name, module in _bams(model).items() for hook in _branch_hooks(figures, name, module)]
     model.zero_grad(set_to_none=True)  # the last training step's are still there
-    was_training, buffers = model.training, [buffer.clone() for buffer in model.buffers()]
-    model.eval()
-    # Norms alone: dropout would make the figures random.
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.train(batch_statistics)
+    buffers = [buffer.clone() for buffer in model.buffers()]
     try:
-        with autocast:
-            logits = model(x).float()
-        F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+        with in_evaluation(model):
+            # Norms alone: dropout would make the figures random.
+            for module in model.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.train(batch_statistics)
+            with autocast:
+                logits = model(x).float()
+            F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
         _add_gradient_norms(model, figures)
     finally:
         for hook in hooks:
@@ -77,7 +78,6 @@ def probe_gates(
         model.zero_grad(set_to_none=True)
         for buffer, before in zip(model.buffers(), buffers, strict=True):
             buffer.copy_(before)
-        model.train(was_training)
     return [figures[name] for name in gate_sites(model)]
 
 

@@ -40,8 +40,7 @@ def command(
     import os
 
     from bamgate.backbones import find_backbone
-    from bamgate.benchmark import IMAGE_FOLDER, compare, compare_decoding
-    from bamgate.cli.console import err
+    from bamgate.benchmark import IMAGE_FOLDER
     from bamgate.devices import resolve_device
 
     names = [name.strip() for name in models.split(",")]
@@ -50,30 +49,33 @@ def command(
             find_backbone(name)
     if out is not None and not out.parent.is_dir():
         raise UsageError(f"--out {str(out)!r}: there is no folder {str(out.parent)!r}")
-    target = resolve_device(device)
-    with err().status("") as status:
-        rows = [
-            row
-            for name in names
-            for row in (
-                compare_decoding(rounds=rounds, tell=status.update)
-                if name == IMAGE_FOLDER
-                else compare(
-                    name,
-                    rounds=rounds,
-                    image_size=image_size,
-                    batch_size=batch_size,
-                    threads=threads or os.cpu_count() or 1,
-                    workers=workers,
-                    device=target,
-                    compile="default" if compile else "off",
-                    tell=status.update,
-                )
-            )
-        ]
+    rows = _measured(
+        names,
+        rounds,
+        image_size=image_size,
+        batch_size=batch_size,
+        threads=threads or os.cpu_count() or 1,
+        workers=workers,
+        device=resolve_device(device),
+        compile="default" if compile else "off",
+    )
     _show(rows)
     if out is not None:
         _write(rows, out)
+
+
+def _measured(names: list[str], rounds: int, **settings: Any) -> list[dict[str, Any]]:
+    from bamgate.benchmark import IMAGE_FOLDER, compare, compare_decoding
+    from bamgate.cli.console import err
+
+    rows: list[dict[str, Any]] = []
+    with err().status("") as status:
+        for name in names:
+            if name == IMAGE_FOLDER:
+                rows += compare_decoding(rounds=rounds, tell=status.update)
+            else:
+                rows += compare(name, rounds=rounds, tell=status.update, **settings)
+    return rows
 
 
 def _show(rows: list[dict[str, Any]]) -> None:

@@ -3,7 +3,7 @@
 import shlex
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -57,7 +57,7 @@ def command(
     json: _Json = False,
 ) -> None:
     """See HELP."""
-    from bamgate.cli.console import err, print_json
+    from bamgate.cli.console import err
     from bamgate.devices import cpu_threads
     from bamgate.evaluation import Subject
     from bamgate.experiment import Execution
@@ -76,22 +76,34 @@ def command(
         )
         findings = list(subject.findings(gates=gates, off=off, hold=hold, tell=status.update))
     if json:
-        facts = {"source": str(source), "precision": precision, **subject.facts(), "mean_scales": subject.mean_scales}
-        print_json(facts | {"findings": [asdict(finding) for finding in findings]})
+        _print_json(source, subject, findings)
         return
-    _show(source, subject, findings)
+    _show(subject, findings)
     if per_class:
         _show_classes(subject.class_names, findings[0].scores)
     if calibration:
         _show_calibration(findings[0].scores)
     if len(findings) == 1 and subject.mean_scales:
-        given = {"dataset": dataset, "data-dir": data_dir, "image-size": image_size, "model": model}
-        words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
-        line = shlex.join(["bamgate", "evaluate", str(source), *words, "--off", "each", "--hold", "each"])
-        err().print(f"Next: {line}", markup=False, soft_wrap=True)
+        _say_next(source, {"dataset": dataset, "data-dir": data_dir, "image-size": image_size, "model": model})
 
 
-def _show(source: Path, subject: "Subject", findings: list["Finding"]) -> None:
+def _print_json(source: Path, subject: "Subject", findings: list["Finding"]) -> None:
+    from bamgate.cli.console import print_json
+
+    facts = {"source": str(source), "precision": subject.precision, **subject.facts()}
+    facts |= {"mean_scales": subject.mean_scales, "findings": [asdict(finding) for finding in findings]}
+    print_json(facts)
+
+
+def _say_next(source: Path, given: dict[str, Any]) -> None:
+    from bamgate.cli.console import err
+
+    words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    line = shlex.join(["bamgate", "evaluate", str(source), *words, "--off", "each", "--hold", "each"])
+    err().print(f"Next: {line}", markup=False, soft_wrap=True)
+
+
+def _show(subject: "Subject", findings: list["Finding"]) -> None:
     from rich.markup import escape
 
     from bamgate.cli.console import out, table

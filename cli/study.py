@@ -1,5 +1,6 @@
 """`bamgate study`: many gates, many seeds, one command."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -64,7 +65,10 @@ def plan(
         print_json(facts)
         return
     show_plan(facts)
-    err().print(f"Next: bamgate study run {study}", markup=False)
+    given = {"--out": out, "--data-dir": data_dir, "--device": None if device == "cpu" else device}
+    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    line = shlex.join(["bamgate", "study", "run", study, *words, *(["--allow-code"] if allow_code else [])])
+    err().print(f"Next: {line}", markup=False, soft_wrap=True)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What `bamgate study plan` and `run` do before, around and after the training."""
 
+import shlex
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -140,6 +141,7 @@ def conclude(out: Path, aside: dict[str, str]) -> None:
     values = {name: sorted({str(run[name]) for run in runs}) for name in EXECUTION}
     ways = "; ".join(f"{name} {', '.join(found)}" for name, found in values.items() if len(found) > 1)
     show_end(out, compare(state.content, states), states, ways)
+    err().print(f"Next: bamgate study verify {shlex.quote(str(out))}", markup=False, soft_wrap=True)
     for name, why in aside.items():
         text = f"set aside: {name}: its worker died again and again ({why}); the same command tries it once more"
         err().print(text, markup=False)

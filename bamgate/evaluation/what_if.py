@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bamgate.attention import Scale
 from bamgate.errors import UsageError, unknown
 from bamgate.gates import Gate
+from bamgate.insertion import in_evaluation
 from bamgate.probes import gate_sites
 from bamgate.seeding import drawing_from
 
@@ -39,20 +40,18 @@ def answers_of(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], autocast: AbstractContextManager[Any] | None = None
 ) -> Answers:
     """One pass in evaluation mode over batches of (x, labels)."""
-    was_training = model.training
-    model.eval()
     sums: dict[str, list[float]] = {name: [0.0, 0] for name in gate_sites(model)}
     hooks = [scale.register_forward_hook(_adder(sums[name])) for name, scale in gate_sites(model).items()]
     logits, labels = [], []
     try:
-        for x, truth in batches:
-            with autocast or contextlib.nullcontext():
-                logits.append(model(x).float().cpu())
-            labels.append(truth.cpu())
+        with in_evaluation(model):
+            for x, truth in batches:
+                with autocast or contextlib.nullcontext():
+                    logits.append(model(x).float().cpu())
+                labels.append(truth.cpu())
     finally:
         for hook in hooks:
             hook.remove()
-        model.train(was_training)
     return Answers(torch.cat(logits), torch.cat(labels), {name: total / n for name, (total, n) in sums.items()})
 
 
