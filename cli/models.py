@@ -14,8 +14,7 @@ HELP = """Show the networks: parameters in millions and GMACs of one image, besi
 Plain, with SE, with BAM at the bottlenecks and with BAM in each block (BAM-C); BAM in the layout "counted", whose
 parameters are the paper's. Also for networks of torchvision and timm: bamgate models timm:resnet50
 """
-TITLE = "Parameters in millions / GMACs of one image"
-BELOW = "; below, what the BAM paper prints"
+TITLE = "Parameters in millions and GMACs of one image, beside what the BAM paper prints"
 LEGEND = "= the printed digits, ~ within one unit of the last digit, x differs (see below), - not printed"
 
 _Names = Annotated[list[str] | None, typer.Argument(help="networks \\[all]")]
@@ -111,17 +110,24 @@ def _show(rows: list[dict[str, Any]]) -> None:
     from bamgate.cli.console import out, table
     from bamgate.paper import KINDS
 
-    printed = any(_has_printed(row) for row in rows)
-    grid = table(TITLE + (BELOW if printed else ""), "network", "images", *KINDS)
+    grid = table(TITLE, "network", "pixels", "with", "parameters", "paper", "GMACs", "paper", text=("with",))
     for row in rows:
-        grid.add_row(row["network"], f"{row['images']} {row['size']}", *(_figures(row[kind]) for kind in KINDS))
-        if _has_printed(row):
-            grid.add_row("", "paper", *(_printed(row[kind]) for kind in KINDS), style="dim")
+        for kind in KINDS:
+            if row[kind]:
+                place = (row["network"], str(row["size"])) if kind == KINDS[0] else ("", "")
+                grid.add_row(*place, kind, *_beside(row[kind]))
     out().print(grid)
-    if printed:
+    if any(_has_printed(row) for row in rows):
         out().print(f"\n{LEGEND}", markup=False)
     for note in _notes(rows):
         out().print(note, markup=False)
+
+
+def _beside(cell: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Our parameters and GMACs, each beside what is printed and its mark."""
+    printed, marks = cell.get("printed", {}), cell.get("agreement", {})
+    parameters, gflops = (f"{printed[name]} {marks[name]}" if printed else "-" for name in ("parameters", "gflops"))
+    return f"{cell['parameters'] / 1e6:.3f}", parameters, f"{cell['macs'] / 1e9:.3f}", gflops
 
 
 def _has_printed(row: dict[str, Any]) -> bool:

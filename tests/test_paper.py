@@ -1,6 +1,8 @@
 """What the paper prints, how a count compares with it, and `bamgate models` for the whole paper."""
 
 import json
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -184,12 +186,22 @@ def test_a_table_of_two_networks(run: Run) -> None:
     assert code == 0
     assert err.splitlines()[-1] == "Next: bamgate run --model resnet8 --dry-run"
     lines = [line.split() for line in out.splitlines()]
-    assert ["resnet8", "CIFAR-100", "32"] in [line[:3] for line in lines]
-    vgg = next(line for line in lines if line[:1] == ["vgg16"])
-    # 138,357,544 parameters and 15.47 G multiply-adds: torchvision's page of VGG-16; it has no blocks.
-    assert vgg[1:6] == ["ImageNet", "224", "138.358", "/", "15.470"]
-    assert vgg[6] == vgg[-1] == "-"
-    assert not any("paper" in line for line in lines[2:])
+    assert ["resnet8", "32", "plain"] in [line[:3] for line in lines]
+    first = next(i for i, line in enumerate(lines) if line[:1] == ["vgg16"])
+    # 138,357,544 parameters and 15.47 G multiply-adds: torchvision's page of VGG-16. Not printed by the paper.
+    assert lines[first] == ["vgg16", "224", "plain", "138.358", "-", "15.470", "-"]
+    # It has no blocks: no SE, no BAM-C.
+    assert [line[0] for line in lines[first + 1 :]] == ["BAM"]
+
+
+@pytest.mark.skipif(shutil.which("script") is None, reason="needs the command script, for a terminal")
+def test_the_table_is_whole_on_a_terminal_of_80_columns() -> None:
+    """Names as long as the longest of ours, figures with their marks: nothing is cut."""
+    command = f"stty cols 80; {sys.executable} -m bamgate models resnext50-32x4d-v1.5 preresnet110 2>/dev/null"
+    shown = subprocess.run(["script", "-qec", command, "/dev/null"], capture_output=True, text=True, check=True).stdout
+    assert "…" not in shown
+    assert "1.733 =" in shown
+    assert "0.246 =" in shown
 
 
 def test_a_misspelt_network_is_refused_before_anything_is_counted(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
