@@ -1,4 +1,4 @@
-# make quick: from a bare clone to a trained comparison of sigmoid and tanh.  make test: set up and run the tests.
+# make quick: from a bare clone to the study `quick` and its report.  make test: set up and run the tests.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -13,10 +13,11 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 quick: $(READY)
-	$(BIN)/bamgate run --gate sigmoid,tanh --seeds 0-2 --out runs/quick
+	$(BIN)/bamgate study run quick --out runs/quick
+	$(BIN)/bamgate report runs/quick
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .

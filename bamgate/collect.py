@@ -5,7 +5,7 @@ from typing import Any
 
 from bamgate.runlog import CELL_TABLES, PATIENCE_S, CellLog, read_json
 from bamgate.storage import sole_writer, write_atomic
-from bamgate.tables import RUNS, format_rows
+from bamgate.tables import PLACES, RUNS, Columns, checked_lines, context_text, format_rows, read_text
 
 
 def collect(out: Path) -> list[dict[str, Any]]:
@@ -23,27 +23,50 @@ def _collect(out: Path) -> list[dict[str, Any]]:
 
 def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """The rows of runs.csv, and what the three tables hold; nothing is written."""
-    study = (read_json(out / "study.json") or {}).get("name")
+    study = read_json(out / "study.json") or {}
+    places = _places(study)
     folders = sorted((out / "cells").iterdir()) if (out / "cells").is_dir() else []
-    cells = [cell for cell in (_read_cell(folder, study) for folder in folders) if cell]
+    cells = [cell for cell in (_read_cell(folder, study.get("name"), places) for folder in folders) if cell]
     cells.sort(
         key=lambda cell: (cell[0]["dataset"], cell[0]["model"], cell[0]["gate"], cell[0]["seed"], cell[0]["cell"])
     )
     runs = [row for row, _ in cells]
     texts = {"runs.csv": format_rows(RUNS, runs, header=True)}
     for table, columns in CELL_TABLES.items():
-        texts[table] = format_rows(columns, [row for _, log in cells for row in log.rows(table)], header=True)
+        head = format_rows(columns, [], header=True)
+        texts[table] = head + "".join(_lines(log.folder / table, columns) for _, log in cells)
     return runs, texts
 
 
-def _read_cell(folder: Path, study: str | None) -> tuple[dict[str, Any], CellLog] | None:
+def _lines(path: Path, columns: Columns) -> str:
+    """The rows of one cell's table, checked; read as text, since a study has millions of their values."""
+    return checked_lines(columns, read_text(path), path) if path.exists() else ""
+
+
+def _places(study: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
+    """Cell -> arm and context, more than one where contexts share the cell; from study.json."""
+    places: dict[str, list[tuple[str, str]]] = {}
+    for row in study.get("cells", []):
+        places.setdefault(row["cell"], []).append((row["arm"], context_text(row["context"])))
+    return places
+
+
+def _read_cell(
+    folder: Path, study: str | None, places: dict[str, list[tuple[str, str]]]
+) -> tuple[dict[str, Any], CellLog] | None:
     """The cell's row of runs.csv and its log; None where it has not finished."""
     log = CellLog(folder, folder.name)
     result, stored = log.result(), read_json(folder / "config.json")
     environment = read_json(folder / "environment.json")
     if result is None or stored is None or environment is None:
         return None
-    beside = {"study": study, "attempt": len(log.attempts()) or None}
+    arms, contexts = zip(*places.get(folder.name, [(stored["config"]["attention"]["gate"], "")]), strict=True)
+    beside: dict[str, Any] = {
+        "study": study,
+        "arm": PLACES.join(arms),
+        "context": PLACES.join(contexts) if any(contexts) else None,
+    }
+    beside["attempt"] = len(log.attempts()) or None
     return {**beside, **_run_row(result, stored, environment)}, log
 
 

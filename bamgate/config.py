@@ -3,9 +3,10 @@
 Only the standard library: whoever reads a record needs no torch.
 """
 
+import functools
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from bamgate.errors import UsageError
@@ -18,15 +19,17 @@ _ABSENT = {
     "bam": (),
     "se": ("branches", "combine", "dilation", "layout"),
     "cbam": ("branches", "combine", "dilation", "layout"),
+    "extra-block": ("branches", "combine", "dilation", "layout", "reduction", "residual", "placement", "gate_init"),
     "none": ("branches", "combine", "dilation", "layout", "reduction", "residual", "placement", "gate_init"),
 }
+WITHOUT_GATE = ("extra-block", "none")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
     """Which attention module stands at each site, and its gate. None is filled in as the module's own paper has it."""
 
-    name: str = option("bam", "attention module", label="attention", choices=("bam", "se", "cbam", "none"))
+    name: str = option("bam", "attention module", label="attention", choices=tuple(_ABSENT))
     gate: str = option("sigmoid", "gate: a name, expr:FORMULA, pkg.mod:attr or ./file.py:attr; several with commas")
     branches: str = option("both", "BAM: which branches", choices=("both", "channel", "spatial", "full"))
     combine: str | None = option(None, "BAM: how branches meet (sum)", choices=("sum", "product", "max"))
@@ -46,7 +49,7 @@ class AttentionConfig:
         defaults = {
             "combine": "product" if self.layout == "released" else "sum",
             "residual": is_bam,
-            "placement": "bottleneck" if is_bam else "block",
+            "placement": "bottleneck" if self.name in ("bam", "extra-block") else "block",
         }
         for name, value in defaults.items():
             if getattr(self, name) is None:
@@ -62,18 +65,19 @@ class AttentionConfig:
         if self.layout == "counted" and self.branches in ("channel", "full"):
             raise UsageError(f"layout 'counted' is the same as 'paper' for branches={self.branches!r}; leave it out")
         for name, why in inert.items():
-            if getattr(self, name) not in (None, *_standing_values(name, self.layout)):
+            if getattr(self, name) not in (None, *_standing_values(name, self)):
                 raise UsageError(f"{name}={getattr(self, name)!r} would have no effect: {why}; leave it out")
-        if self.name == "none" and self.gate != "none":
-            raise UsageError(f"gate={self.gate!r} would have no effect: attention 'none' has no gate; leave it out")
+        if self.name in WITHOUT_GATE and self.gate != "none":
+            why = f"attention {self.name!r} has no gate"
+            raise UsageError(f"gate={self.gate!r} would have no effect: {why}; leave it out")
 
 
-def _standing_values(name: str, layout: str) -> tuple[Any, ...]:
+def _standing_values(name: str, attention: AttentionConfig) -> tuple[Any, ...]:
     """What an inert option may hold: its default, also where a stored configuration spells the default out."""
     resolved = {
-        "combine": ("product" if layout == "released" else "sum",),
+        "combine": ("product" if attention.layout == "released" else "sum",),
         "residual": (False,),
-        "placement": ("block",),
+        "placement": ("bottleneck" if attention.name == "extra-block" else "block",),
     }
     return resolved.get(name, (getattr(AttentionConfig, name),))
 
@@ -159,13 +163,13 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as they stand in config.json."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        plain: dict[str, Any] = json.loads(json.dumps(self, default=_fields_of))
         # It came after the first cells were stored, whose hashes go on to name them.
         if self.image_size is None:
             del plain["image_size"]
         return plain
 
-    @property
+    @functools.cached_property
     def sha256(self) -> str:
         """Hash of the whole resolved configuration."""
         return _hash(self.to_dict())
@@ -185,6 +189,10 @@ class RunConfig:
         plain = self.to_dict()
         del plain["seed"], plain["attention"]["gate"]
         return plain
+
+
+def _fields_of(config: Any) -> dict[str, Any]:
+    return {item.name: getattr(config, item.name) for item in fields(config)}
 
 
 def _hash(plain: dict[str, Any]) -> str:

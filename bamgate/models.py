@@ -1,15 +1,15 @@
 """From names to a network: gate -> attention factory -> backbone; and what a network costs."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from bamgate.attention import BAM, CBAM, SqueezeExcitation
+from bamgate.attention import BAM, CBAM, ExtraBlock, SqueezeExcitation
 from bamgate.backbones import AttentionFactory, Sites, Size, find_backbone
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError, one_line
@@ -25,9 +25,11 @@ from bamgate.insertion import (
 )
 from bamgate.seeding import drawing_from, stream_key
 
+_Given = TypeVar("_Given")
+
 
 def attention_factory(config: AttentionConfig, gate: Gate) -> AttentionFactory | None:
-    """channels -> attention module as configured; None for attention "none"."""
+    """channels -> attention module as configured; None where it takes no gate."""
     assert config.combine is not None
     assert config.residual is not None
     shared: dict[str, Any] = {
@@ -60,22 +62,28 @@ def build_model(
     The backbone and each site draw from streams of their own: the same seed gives the same backbone weights with
     any attention or none, and the same attention weights with any gate.
     """
-    factory = attention_factory(attention, gate)
-    if factory is not None:
-        factory = _seeded(factory, seed)
-    sites = Sites(block=factory) if attention.placement == "block" else Sites(bottleneck=factory)
+    sites = _sites(attention, gate, seed)
     with drawing_from(stream_key(seed, "init", 0)):
         return find_backbone(name)(num_classes=num_classes, in_channels=in_channels, image_size=image_size, sites=sites)
 
 
-def _seeded(factory: AttentionFactory, seed: int) -> AttentionFactory:
+def _sites(attention: AttentionConfig, gate: Gate, seed: int) -> Sites:
+    if attention.name == "extra-block":
+        return Sites(extra=_seeded(ExtraBlock, seed))
+    factory = attention_factory(attention, gate)
+    if factory is not None:
+        factory = _seeded(factory, seed)
+    return Sites(block=factory) if attention.placement == "block" else Sites(bottleneck=factory)
+
+
+def _seeded(factory: Callable[[_Given], nn.Module], seed: int) -> Callable[[_Given], nn.Module]:
     built = 0
 
-    def build(channels: int) -> nn.Module:
+    def build(given: _Given) -> nn.Module:
         nonlocal built
         built += 1
         with drawing_from(stream_key(seed, "init", built)):
-            return factory(channels)
+            return factory(given)
 
     return build
 
@@ -124,6 +132,8 @@ def _factory(attention: AttentionConfig | AttentionFactory) -> AttentionFactory:
         return attention
     if attention.name == "bam" and attention.placement != "bottleneck":
         raise UsageError(f"placement={attention.placement!r} would have no effect: the sites say where; leave it out")
+    if attention.name == "extra-block":
+        raise UsageError("attention 'extra-block' needs one of our networks, by name (allowed: bam, se, cbam)")
     factory = attention_factory(attention, load_gate(attention.gate))
     if factory is None:
         raise UsageError("attention 'none' inserts nothing (allowed: bam, se, cbam)")

@@ -1,5 +1,6 @@
 """Fields that describe and check themselves: the one source for configuration files, options and help."""
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
@@ -30,10 +31,14 @@ def option(default: Any, help: str, **limits: Any) -> Any:
 
 def options_of(config_type: type) -> Iterator[tuple[str, type, Any, Option]]:
     """(name, plain type, default, option) of each field that was declared by `option`."""
+    yield from _options_of(config_type)
+
+
+@functools.cache
+def _options_of(config_type: type) -> list[tuple[str, type, Any, Option]]:
     hints = get_type_hints(config_type)
-    for item in fields(config_type):
-        if KEY in item.metadata:
-            yield item.name, _plain_type(hints[item.name]), item.default, item.metadata[KEY]
+    own = [item for item in fields(config_type) if KEY in item.metadata]
+    return [(item.name, _plain_type(hints[item.name]), item.default, item.metadata[KEY]) for item in own]
 
 
 def _plain_type(hint: Any) -> Any:

@@ -4,6 +4,7 @@ Read where the gate is applied, so a figure cannot disagree with what the networ
 more than MAX_VALUES logits are read at every k-th position of the spatial plane.
 """
 
+import itertools
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -11,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bamgate.attention import BAM, AttentionModule, Scale
+from bamgate.attention import BAM, AttentionModule, ExtraBlock, Scale
 from bamgate.backbones.staged import StagedNet
 from bamgate.gates.gate import values_and_slopes
 from bamgate.insertion import in_evaluation
+from bamgate.tables import SCALE_EDGES
 
 MAX_VALUES = 1 << 20
 SATURATED_BELOW = 0.05  # of the gate's steepest slope
@@ -27,6 +29,12 @@ Figures = dict[str, Any]
 def gate_sites(model: nn.Module) -> dict[str, Scale]:
     """Every gate of the network by site: the stage or block that it stands in ("layer1", "layer1.0.channel")."""
     return {_site_name(model, path): module for path, module in model.named_modules() if isinstance(module, Scale)}
+
+
+def sites(model: nn.Module) -> list[str]:
+    """Where gates, or the extra blocks that have none, stand in the network, named as by `gate_sites`."""
+    stand = (Scale, ExtraBlock)
+    return [_site_name(model, path) for path, module in model.named_modules() if isinstance(module, stand)]
 
 
 def _site_name(model: nn.Module, path: str) -> str:
@@ -116,6 +124,7 @@ def _describe(scale: Scale, z: Tensor, s: Tensor) -> Figures:
         "min": float(ordered[0]),
         **quantiles,
         "max": float(ordered[-1]),
+        "histogram": _histogram(ordered),
         "attenuated": int((s < 1).sum()),
         "relatively_attenuated": int((s < mean).sum()),
         "saturated": int((slopes.abs() < SATURATED_BELOW * steepest.abs().max()).sum()),
@@ -124,6 +133,12 @@ def _describe(scale: Scale, z: Tensor, s: Tensor) -> Figures:
         "logit_sd": float(z.std(correction=0)),
         "learned": ";".join(f"{name}={p.item():.6g}" for name, p in scale.gate.named_parameters() if p.numel() == 1),
     }
+
+
+def _histogram(ordered: Tensor) -> str:
+    """Counts of s in the bins of SCALE_EDGES, each from its lower edge on, with one bin below and one above."""
+    below = torch.searchsorted(ordered, torch.tensor(SCALE_EDGES, device=ordered.device)).tolist()
+    return " ".join(str(high - low) for low, high in itertools.pairwise([0, *below, len(ordered)]))
 
 
 def _quantile(ordered: Tensor, q: float) -> Tensor:

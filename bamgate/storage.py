@@ -1,17 +1,24 @@
 """Files that are never half-written: whole replacement, synced appends, and one writer at a time."""
 
 import contextlib
+import errno
 import itertools
 import os
 import re
-from collections.abc import Iterator
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from bamgate import claims
+from bamgate.errors import BusyError, TryAgainError, unknown
 
-from bamgate.errors import BusyError, TryAgainError
+if sys.platform != "win32":
+    import fcntl
 
 _NUMBER = itertools.count()
+_CLAIMS: dict[str, claims.Claim] = {}  # of this process, by folder
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP)
 _TEMPORARY = re.compile(r".+\.\d+-\d+\.tmp")
 
 
@@ -25,8 +32,9 @@ def write_atomic(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            _require_claim(path)
             beside.replace(path)
-        except OSError:
+        except (OSError, BusyError):
             beside.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
@@ -58,7 +66,12 @@ def sync_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a full disk or a lost permission into one line that says how to go on."""
+    """Turn a full disk or a lost permission into one line that says how to go on.
+
+    Raises:
+        TryAgainError: that line, or that another process has taken over the folder of `path`.
+    """
+    _require_claim(path)
     try:
         yield
     except OSError as error:
@@ -71,14 +84,12 @@ def disk_errors(path: Path) -> Iterator[None]:
 def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
     """Hold `folder` for this process; BusyError where another holds it for longer than `patience_s`.
 
-    What a killed `write_atomic` has left half-done is removed.
+    By a file lock; by a claim file (`bamgate.claims`) where file locks do not work, or BAMGATE_LOCKS is "files". What a
+    killed `write_atomic` has left half-done is removed.
     """
-    lock = FileLock(folder / ".lock")
     with disk_errors(folder / ".lock"):
-        try:
-            lock.acquire(timeout=patience_s)
-        except Timeout:
-            raise BusyError(f"another process is at work on {folder}; nothing was done here") from None
+        folder.mkdir(parents=True, exist_ok=True)
+        leave = _hold(folder, patience_s)
     try:
         with disk_errors(folder):
             for stale in folder.glob("*.tmp"):
@@ -86,19 +97,98 @@ def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
                     stale.unlink(missing_ok=True)
         yield
     finally:
-        lock.release()
+        leave()
+
+
+def _hold(folder: Path, patience_s: float) -> Callable[[], None]:
+    """Take the lock or the claim; what gives it back."""
+    by_files = _by_files() or claims.in_use(folder)
+    lock = None if by_files else _lock(folder / ".lock", patience_s)
+    # Somebody for whom locks do not work may have been here in between.
+    if lock is not None and not claims.in_use(folder):
+        return lambda: os.close(lock)
+    if lock is not None:
+        os.close(lock)
+    elif _is_locked(folder / ".lock"):
+        raise BusyError(f"another process is at work on {folder}; nothing was done here")
+    return _claim(folder, patience_s)
+
+
+def _by_files() -> bool:
+    given = os.environ.get("BAMGATE_LOCKS") or "os"
+    if given not in ("os", "files"):
+        raise unknown("BAMGATE_LOCKS", given, ("os", "files"))
+    return given == "files"
+
+
+def _claim(folder: Path, patience_s: float) -> Callable[[], None]:
+    claim, name = claims.take(folder, patience_s), os.path.abspath(folder)
+    _CLAIMS[name] = claim
+
+    def leave() -> None:
+        del _CLAIMS[name]
+        claim.leave()
+
+    return leave
+
+
+def _require_claim(path: Path) -> None:
+    """BusyError where the folder of `path` was claimed by this process, and then taken over by another."""
+    claim = _CLAIMS.get(os.path.abspath(path.parent)) if _CLAIMS else None
+    if claim is not None:
+        claim.require()
+
+
+def _lock(path: Path, patience_s: float) -> int | None:
+    """A descriptor that holds the lock of a file; None where locks do not work there. BusyError after `patience_s`."""
+    end = time.monotonic() + patience_s
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        while (locked := _try_lock(descriptor)) is False:
+            if time.monotonic() >= end:
+                raise BusyError(f"another process is at work on {path.parent}; nothing was done here")
+            time.sleep(0.05)
+        if locked and _is_locked(path):
+            return descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)  # there are no locks, or a second one was granted beside ours
+    return None
+
+
+def _try_lock(descriptor: int) -> bool | None:
+    """Whether the lock could be had; None where there are none."""
+    if sys.platform == "win32":
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return None
+        if error.errno in (errno.EAGAIN, errno.EACCES):
+            return False
+        raise
+    return True
 
 
 def is_held(folder: Path) -> bool:
     """Whether a process is at work on `folder` now."""
-    if not (folder / ".lock").exists():
-        return False
-    lock = FileLock(folder / ".lock")
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return True
-    except OSError:  # somebody else's folder, which can only be read
+        return claims.is_held(folder) or _is_locked(folder / ".lock")
+    except OSError:  # somebody else's folder, or none
         return False
-    lock.release()
-    return False
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether anybody, this process included, holds the lock of a file."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # there is none, or it is somebody else's and can only be read
+        return False
+    try:
+        return _try_lock(descriptor) is False
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from bamgate import __version__
-from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, run, study
+from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, report, run, study
 from bamgate.errors import BamgateError
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a bug of ours; 2 wrong usage or configuration; 3 finished, but some cells diverged; "
-    "4 data missing or damaged; 75 stopped, the same command goes on; 130 Ctrl-C."
+    "4 data missing or damaged; 5 a report's numbers differ; 75 stopped, the same command goes on; 130 Ctrl-C."
 )
 
 
@@ -31,6 +31,8 @@ app = typer.Typer(
 )
 app.command("run", help=_flowing(run.HELP))(run.command)
 app.add_typer(study.app, name="study")
+app.command("report", help=_flowing(report.HELP))(report.command)
+app.command("reproduce", help=_flowing(report.REPRODUCE_HELP))(report.reproduce)
 app.command("evaluate", help=_flowing(evaluate.HELP))(evaluate.command)
 app.add_typer(gates.app, name="gates")
 app.add_typer(data.app, name="data")

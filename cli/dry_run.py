@@ -11,7 +11,7 @@ from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads
 from bamgate.experiment import Execution
 from bamgate.models import cost
-from bamgate.probes import gate_sites
+from bamgate.probes import sites
 from bamgate.runlog import check_design, read_json
 from bamgate.studies.measure import measure, steps_an_epoch, trainer_to_time
 from bamgate.studies.plan import Plan
@@ -47,7 +47,7 @@ def _facts(plan: Plan, execution: Execution, folder: Path) -> dict[str, Any]:
         "cells": len(plan.cells),
         "cells_missing": len(missing),
         "out": str(folder),
-        "sites": list(gate_sites(trainer.model)),
+        "sites": sites(trainer.model),
         "parameters": counted.params,
         "gmacs_an_image": counted.macs / 1e9,
         "steps_a_cell": steps_an_epoch(config.training, data) * config.training.epochs,

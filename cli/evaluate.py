@@ -109,8 +109,9 @@ def _show(subject: "Subject", findings: list["Finding"]) -> None:
     from bamgate.cli.console import out, table
 
     network, attention = subject.network, subject.network.attention
-    gated = f", {attention.name} with gate {attention.gate}" if attention.name != "none" else ", no attention"
-    title = f"{network.model}{gated}, on the {findings[0].scores.total:,} test images of {subject.data.name}"
+    gateless = {"none": "no attention", "extra-block": "extra-block"}
+    gated = gateless.get(attention.name, f"{attention.name} with gate {attention.gate}")
+    title = f"{network.model}, {gated}, on the {findings[0].scores.total:,} test images of {subject.data.name}"
     title += f", {subject.precision}"
     size = subject.data.image_shape[1:]
     if size != network.image_size:

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 HELP = """Show the networks: parameters in millions and GMACs of one image, beside the paper's printed figures.
 
-Plain, with SE, with BAM at the bottlenecks and with BAM in each block (BAM-C); BAM in the layout "counted", whose
-parameters are the paper's. Also for networks of torchvision and timm: bamgate models timm:resnet50
+Plain, with SE, with BAM at the bottlenecks, with BAM in each block (BAM-C), and with one more of the network's own
+blocks where BAM stands (Table 1c); BAM in the layout "counted", whose parameters are the paper's. Also for networks of
+torchvision and timm: bamgate models timm:resnet50
 """
 TITLE = "Parameters in millions and GMACs of one image, beside what the BAM paper prints"
 LEGEND = "= the printed digits, ~ within one unit of the last digit, x differs (see below), - not printed"
@@ -56,10 +57,11 @@ def _row(name: str, images: "Images", tell: Callable[[str], None]) -> dict[str, 
         printed = SIZES.get((name, images), {}).get(kind)
         if counted and printed:
             counted["printed"] = printed._asdict()
-            counted["agreement"] = {
-                "parameters": compare(counted["parameters"] / 1e6, printed.parameters).value,
-                "gflops": compare(counted["macs"] / 1e9, printed.gflops).value,
+            pairs = {
+                "parameters": (counted["parameters"] / 1e6, printed.parameters),
+                "gflops": (counted["macs"] / 1e9, printed.gflops),
             }
+            counted["agreement"] = {name: compare(ours, text).value for name, (ours, text) in pairs.items() if text}
     return row
 
 
@@ -77,6 +79,7 @@ def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
         "SE": AttentionConfig(name="se"),
         "BAM": AttentionConfig(layout="counted"),
         "BAM-C": AttentionConfig(layout="counted", placement="block"),
+        "extra block": AttentionConfig(name="extra-block", gate="none"),
     }[kind]
     shape: dict[str, Any] = {"num_classes": images.classes, "in_channels": 3, "image_size": (images.size, images.size)}
     build = partial(build_model, name, attention, load_gate(attention.gate), seed=0, **shape)
@@ -88,7 +91,7 @@ def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
             model = build()
     except UsageError:
         # Another library's network may have no stages, and its blocks are not known.
-        if attention.placement == "block" or (":" in name and kind != "plain"):
+        if attention.placement == "block" or kind == "extra block" or (":" in name and kind != "plain"):
             return None
         raise
     counted = cost(model, (3, images.size, images.size))
@@ -102,8 +105,7 @@ def _figures(cell: dict[str, Any] | None) -> str:
 def _printed(cell: dict[str, Any] | None) -> str:
     if not cell or "printed" not in cell:
         return "-"
-    printed, marks = cell["printed"], cell["agreement"]
-    return f"{printed['parameters']} {marks['parameters']} / {printed['gflops']} {marks['gflops']}"
+    return " / ".join(f"{cell['printed'][name]} {mark}" for name, mark in cell["agreement"].items())
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
@@ -126,7 +128,8 @@ def _show(rows: list[dict[str, Any]]) -> None:
 def _beside(cell: dict[str, Any]) -> tuple[str, str, str, str]:
     """Our parameters and GMACs, each beside what is printed and its mark."""
     printed, marks = cell.get("printed", {}), cell.get("agreement", {})
-    parameters, gflops = (f"{printed[name]} {marks[name]}" if printed else "-" for name in ("parameters", "gflops"))
+    figures = {name: f"{printed[name]} {mark}" for name, mark in marks.items()}
+    parameters, gflops = (figures.get(name, "-") for name in ("parameters", "gflops"))
     return f"{cell['parameters'] / 1e6:.3f}", parameters, f"{cell['macs'] / 1e9:.3f}", gflops
 
 

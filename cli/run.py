@@ -1,5 +1,6 @@
 """`bamgate run`: train every gate with every seed, and show what came out."""
 
+import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ import typer
 
 from bamgate.cli.settings import as_options, with_settings
 from bamgate.cli.signals import StopRequest
+from bamgate.config import WITHOUT_GATE
 from bamgate.errors import UsageError
 from bamgate.studies.settings import Settings, read_file
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from bamgate.cli.signals import StopRequest
     from bamgate.experiment import Execution
     from bamgate.studies.plan import Plan
+
+ENOUGH_SEEDS = 5  # for a report to be the next thing to look at
 
 HELP = """Train networks whose attention has the gate of your choice.
 
@@ -80,7 +84,8 @@ def command(
     with StopRequest() as stop:
         plan, execution, folder = _prepare(settings, given)
         results = _train(plan, execution, folder, stop, quiet=quiet)
-    _conclude(folder, results, next_command(results, settings, given), as_json=json)
+    following = report_command(results, folder) or next_command(results, settings, given)
+    _conclude(folder, results, following, as_json=json)
 
 
 def _prepare(settings: Settings, given: dict[str, Any]) -> tuple["Plan", "Execution", Path]:
@@ -143,6 +148,12 @@ def _conclude(folder: Path, results: list[dict[str, Any]], following: str, *, as
         raise typer.Exit(3)
 
 
+def report_command(results: list[dict[str, Any]], folder: Path) -> str:
+    """For several gates with seeds enough for a first look; empty otherwise."""
+    numbers = [len({result[name] for result in results}) for name in ("gate", "seed")]
+    return shlex.join(["bamgate", "report", str(folder)]) if numbers[0] > 1 and numbers[1] >= ENOUGH_SEEDS else ""
+
+
 def next_command(results: list[dict[str, Any]], settings: Settings, given: dict[str, Any]) -> str:
     """What a user would type next: the same with a second gate, or with more seeds.
 
@@ -154,8 +165,8 @@ def next_command(results: list[dict[str, Any]], settings: Settings, given: dict[
     gates = list(dict.fromkeys(result["gate"] for result in results))
     seeds = [result["seed"] for result in results]
     following = dict(settings)
-    if settings.get("attention") == "none":
-        # With attention it is another design, which wants another folder.
+    if settings.get("attention") in WITHOUT_GATE:
+        # With a gate it is another design, which wants another folder.
         following |= {"attention": "bam", "gate": "sigmoid,tanh"}
         given = {**given, "out": None}
     elif len(gates) == 1:

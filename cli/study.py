@@ -8,10 +8,10 @@ import typer
 
 from bamgate.cli.signals import StopRequest
 
-app = typer.Typer(help="Studies: list, plan, run, status, verify.", no_args_is_help=True)
+app = typer.Typer(help="Studies: list, plan, run, status, verify, add-seeds, merge.", no_args_is_help=True)
 MANY = 2_000  # cells; more want to be asked for
 
-_Study = Annotated[str, typer.Argument(help="a study's name (bamgate study list) or its file, NAME.toml")]
+_Study = Annotated[str, typer.Argument(help="a study's name (bamgate study list), its file, NAME.toml, or its folder")]
 _Folder = Annotated[Path, typer.Argument(help="folder of a study")]
 _Out = Annotated[Path | None, typer.Option("--out", help="folder of the study [runs/<name>]")]
 _DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder [$BAMGATE_DATA or ~/.cache/bamgate]")]
@@ -132,6 +132,34 @@ def verify(folder: _Folder) -> None:
     if problems:
         raise typer.Exit(4)
     out().print(f"{folder}: every file is whole and belongs to the study", markup=False)
+
+
+# A number below 0 would be read as an option, and answered as if it were one.
+@app.command("add-seeds", context_settings={"ignore_unknown_options": True})
+def add_seeds(
+    folder: _Folder,
+    number: Annotated[int, typer.Argument(help="how many; they follow the largest seed that is there")],
+    data_dir: _DataDir = None,
+    allow_code: _AllowCode = False,
+) -> None:
+    """Add seeds to a study that has been begun; its file is not needed. study.json keeps which were added."""
+    from bamgate.cli.study_merge import add
+
+    add(folder, number, data_dir, code=allow_code)
+
+
+@app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="folders of one study, run in different places")],
+    out: Annotated[Path, typer.Option("--out", help="folder to join them in: a new one, or one of the study's")],
+    keep_first: Annotated[
+        bool, typer.Option("--keep-first", help="where a cell's results differ, keep --out's, then the first folder's")
+    ] = False,
+) -> None:
+    """Join the finished cells of a study that was run in several places. The same command goes on where it stopped."""
+    from bamgate.cli.study_merge import merge_parts
+
+    merge_parts(folders, out, keep_first=keep_first)
 
 
 @app.command(hidden=True)

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,11 +20,12 @@ from bamgate.devices import resolve_device
 from bamgate.errors import UsageError
 from bamgate.experiment import Execution, StoppedError
 from bamgate.runlog import read_json
-from bamgate.studies.catalogue import find_study
+from bamgate.studies.catalogue import begun_in, find_study
 from bamgate.studies.compare import compare
 from bamgate.studies.estimate import estimate
 from bamgate.studies.expand import StudyCell, expand
-from bamgate.studies.folder import check_study, open_study
+from bamgate.studies.folder import check_study, open_study, with_added_seeds
+from bamgate.studies.memory import Room
 from bamgate.studies.processes import Worker, arguments_of, cores, visible_gpus
 from bamgate.studies.settings import parse_seeds
 from bamgate.studies.state import StudyState
@@ -55,6 +57,13 @@ class Prepared:
     gpus: list[str]
     workers: int | None
 
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The GPUs as torch calls them here; none on the CPU."""
+        if self.given.device == "cpu":
+            return ()
+        return tuple(f"cuda:{number}" for number in range(len(self.gpus))) or (self.given.device,)
+
     def start(self, slot: int, skipped: set[str]) -> Worker:
         """A worker; on its own GPU where there are several."""
         given = self.given
@@ -71,9 +80,16 @@ def require_code(study: Study, allowed: bool) -> None:
         raise UsageError(f"study {study.name}: gate {gates[0]!r} is code that would be run; say --allow-code if it may")
 
 
+def located(name: str, out: Path | None) -> tuple[Study, Path]:
+    """The study, with the seeds that have been added to its folder, and that folder."""
+    study = find_study(name)
+    folder = out or begun_in(name) or Path("runs") / study.name
+    return with_added_seeds(folder, study), folder
+
+
 def prepare(name: str, given: Given) -> Prepared:
     """Everything that can be refused, then the folder with its study.json."""
-    study = find_study(name)
+    study, out = located(name, given.out)
     require_code(study, given.code)
     cells = expand(study, given.data_dir)
     number = len({cell.config.cell for cell in cells})
@@ -82,7 +98,6 @@ def prepare(name: str, given: Given) -> Prepared:
     resolve_device(given.device)
     gpus = visible_gpus() if given.device == "cuda" else []
     jobs = min(_jobs(given, len(gpus)), number)
-    out = given.out or Path("runs") / study.name
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {str(out)!r} is a file; name a folder")
     workers = _workers(cells, given, jobs)
@@ -117,7 +132,8 @@ def supervise(prepared: Prepared, stop: StopRequest, *, quiet: bool) -> dict[str
     kind = SilentWatcher if quiet else LiveWatcher if sys.stderr.isatty() else LineWatcher
     try:
         with kind(state) as watcher:
-            supervisor = Supervisor(prepared.out, prepared.jobs, prepared.start, watcher, stop)
+            room = Room(devices=prepared.devices, jobs=prepared.jobs)
+            supervisor = Supervisor(prepared.out, prepared.jobs, prepared.start, watcher, stop, room)
             states = supervisor.run()
     except (StoppedError, KeyboardInterrupt) as error:
         states = state.read()
@@ -138,10 +154,8 @@ def conclude(out: Path, aside: dict[str, str]) -> None:
     runs = collect(out)
     state = StudyState(out)
     states = state.read()
-    values = {name: sorted({str(run[name]) for run in runs}) for name in EXECUTION}
-    ways = "; ".join(f"{name} {', '.join(found)}" for name, found in values.items() if len(found) > 1)
-    show_end(out, compare(state.content, states), states, ways)
-    err().print(f"Next: bamgate study verify {shlex.quote(str(out))}", markup=False, soft_wrap=True)
+    show_end(out, compare(state.content, states), states, ways_of(runs))
+    err().print(f"Next: bamgate report {shlex.quote(str(out))}", markup=False, soft_wrap=True)
     for name, why in aside.items():
         text = f"set aside: {name}: its worker died again and again ({why}); the same command tries it once more"
         err().print(text, markup=False)
@@ -151,16 +165,22 @@ def conclude(out: Path, aside: dict[str, str]) -> None:
         raise typer.Exit(3)
 
 
+def ways_of(runs: Iterable[dict[str, Any]]) -> str:
+    """In which ways the runs were executed; empty where it was one."""
+    runs = list(runs)
+    values = {name: sorted({str(run[name]) for run in runs}) for name in EXECUTION}
+    return "; ".join(f"{name} {', '.join(found)}" for name, found in values.items() if len(found) > 1)
+
+
 def plan_facts(
     name: str, out: Path | None, device: str, data_dir: Path | None, *, measured: bool, code: bool
 ) -> dict[str, Any]:
     """What `bamgate study plan` says; nothing is written."""
-    study = find_study(name)
+    study, folder = located(name, out)
     require_code(study, code)
     execution = Execution(device=device, data_root=data_dir)
     resolve_device(device)
     cells = expand(study, data_dir)
-    folder = out or Path("runs") / study.name
     check_study(folder, study, cells)
     unique = {cell.config.cell: cell for cell in cells}
     missing = [c for c in unique.values() if read_json(folder / "cells" / c.config.cell / "result.json") is None]

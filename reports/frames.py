@@ -1,21 +1,91 @@
 """The CSV files of a folder of runs as pandas frames, checked against their schema."""
 
+import io
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from bamgate.tables import GATES, RUNS, Columns, read_rows
+from bamgate.errors import DataError
+from bamgate.tables import GATES, RUNS, SCHEMA, Columns, parse_rows, plain_text, read_text
+
+_TYPES: dict[type, str] = {int: "Int64", float: "float64", str: "object"}
+# Later versions read every digit without being asked.
+_EXACT: dict[str, Any] = (
+    {"float_precision": "round_trip"} if tuple(map(int, pd.__version__.split(".")[:2])) < (3, 1) else {}
+)
 
 
 def read_frame(columns: Columns, path: Path) -> pd.DataFrame:
-    """A typed frame; DataError that names file, line and column of what is wrong."""
-    return pd.DataFrame(read_rows(columns, path), columns=list(columns))
+    """A typed frame, its rows as in the file; DataError that names file, line and column of what is wrong.
+
+    A last line without its newline was never written.
+    """
+    text = read_text(path)
+    text = text[: text.rfind("\n") + 1]
+    try:
+        frame = pd.read_csv(
+            io.StringIO(text),
+            dtype=_types(columns),
+            keep_default_na=False,
+            na_values={name: [""] if kind is not float else ["", "nan"] for name, kind in columns.items()},
+            **_EXACT,
+        )
+        regular = text.startswith("schema,") and list(frame.columns) == list(columns)
+        regular = regular and bool((frame["schema"] == SCHEMA).fillna(False).all())
+    except (ValueError, TypeError, KeyError, OverflowError):
+        regular = False
+    if not regular:
+        # The slow reader knows line and column of what is wrong.
+        rows = parse_rows(columns, text, path)
+        return pd.DataFrame({name: [row[name] for row in rows] for name in columns}).astype(_types(columns))
+    for name in [name for name, kind in columns.items() if kind is str]:
+        frame[name] = frame[name].map(plain_text, na_action="ignore")
+    return frame
+
+
+def _types(columns: Columns) -> dict[str, str]:
+    return {name: _TYPES[kind] for name, kind in columns.items()}
+
+
+def line_of(frame: pd.DataFrame, wrong: "pd.Series[bool]") -> int:
+    """The line in the file of the first row that is wrong; rows without line breaks in their texts."""
+    return int(wrong.to_numpy().argmax()) + 2
+
+
+def refuse(frame: pd.DataFrame, path: Path, column: str, wrong: Any, why: Callable[[Any], str]) -> None:
+    """DataError for the first row where `wrong` is true; `why` makes the message's end from the row."""
+    wrong = wrong.fillna(True).astype(bool)
+    if wrong.any():
+        row = frame[wrong].iloc[0]
+        raise DataError(f"{path}, line {line_of(frame, wrong)}, column {column!r}: {why(row)}")
+
+
+def check_runs(runs: pd.DataFrame, path: Path) -> None:
+    """DataError where a row of runs.csv cannot be: no counts, more correct than there are, a cell twice."""
+    for name in ("cell", "seed", "correct", "total", "status", "gate"):
+        refuse(runs, path, name, runs[name].isna(), lambda row: "is empty")
+    refuse(runs, path, "total", runs["total"] < 1, lambda row: f"{row['total']} test images")
+    over = (runs["correct"] > runs["total"]) | (runs["correct"] < 0)
+    refuse(runs, path, "correct", over, lambda row: f"{row['correct']} correct of {row['total']} test images")
+    known = runs["status"].isin(["finished", "diverged"])
+    refuse(runs, path, "status", ~known, lambda row: f"{row['status']!r} (allowed: finished, diverged)")
+    twice = runs["cell"].duplicated()
+    refuse(runs, path, "cell", twice, lambda row: f"cell {row['cell']} stands here a second time")
+
+
+def check_rows(rows: pd.DataFrame, path: Path, key: list[str], cells: set[str]) -> None:
+    """DataError where rows of epochs.csv or gates.csv are of no run, or stand there twice."""
+    refuse(rows, path, "cell", ~rows["cell"].isin(cells), lambda row: f"cell {row['cell']!r} is not in runs.csv")
+    twice = rows.duplicated(key)
+    refuse(rows, path, key[-1], twice, lambda row: f"{', '.join(f'{k} {row[k]}' for k in key)} is there already")
 
 
 def runs_frame(folder: Path) -> pd.DataFrame:
     """One row a finished cell, with its accuracy in percent. A diverged cell keeps the accuracy that it ended with."""
     runs = read_frame(RUNS, folder / "runs.csv")
-    return runs.assign(accuracy=100 * runs["correct"] / runs["total"])
+    return runs.assign(accuracy=100 * runs["correct"].astype(float) / runs["total"].astype(float))
 
 
 def last_gates_frame(folder: Path) -> pd.DataFrame:

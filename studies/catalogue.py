@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 
 from bamgate.errors import UsageError, nearest
+from bamgate.runlog import read_json
 from bamgate.studies.settings import parse_seeds
-from bamgate.studies.study import Study, contexts, is_excluded, merged, read_study
+from bamgate.studies.study import Study, contexts, from_plain, is_excluded, merged, read_study
 
 FOLDER = Path(__file__).parent
 
@@ -16,7 +17,15 @@ def catalogue() -> list[Study]:
 
 
 def find_study(given: str) -> Study:
-    """A study of the catalogue by name, or the one in a file (PATH.toml); UsageError with the nearest name."""
+    """A study of the catalogue by name, or the one in a file (PATH.toml), or the one that was begun in a folder.
+
+    Raises:
+        UsageError: there is none; the nearest name is named.
+    """
+    if begun_in(given) is not None:
+        content = read_json(Path(given) / "study.json")
+        assert content is not None
+        return from_plain(content["study"])
     if given.endswith(".toml"):
         return read_study(Path(given))
     if (FOLDER / f"{given}.toml").is_file() and Path(given).name == given:
@@ -24,6 +33,12 @@ def find_study(given: str) -> Study:
     names = [path.stem for path in sorted(FOLDER.glob("*.toml"))]
     hint = nearest(given, names)
     raise UsageError(f"unknown study {given!r}{hint} (allowed: {', '.join(names)}, or a file that ends in .toml)")
+
+
+def begun_in(given: str) -> Path | None:
+    """The folder, where `given` is one of a study and no name of the catalogue; a folder named like one is ./NAME."""
+    is_name = Path(given).name == given and (FOLDER / f"{given}.toml").is_file()
+    return Path(given) if not is_name and (Path(given) / "study.json").is_file() else None
 
 
 def count_cells(study: Study) -> int:

@@ -2,39 +2,82 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bamgate.config import SCHEMA
-from bamgate.errors import UsageError
+from bamgate.errors import TryAgainError, UsageError
 from bamgate.gates import fingerprint
 from bamgate.runlog import PATIENCE_S, first_difference, make_folder, read_json, refuse_foreign_tables
 from bamgate.storage import sole_writer, write_atomic
 from bamgate.studies.expand import StudyCell, study_sha256
-from bamgate.studies.settings import parse_seeds
+from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.study import Study
 
 _MAY_CHANGE = ("seeds", "question", "cost", "expected")
 
 
 def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> None:
-    """Make `out` the folder of this study, or add its new seeds; UsageError where it is another's."""
+    """Make `out` the folder of this study, or add its new seeds; UsageError where it is another's.
+
+    Args:
+        study: as `with_added_seeds` returns it, where seeds have been added to `out`.
+    """
     make_folder(out)
     with sole_writer(out, patience_s=PATIENCE_S):
         before = read_json(out / "study.json")
-        now = _content(study, cells)
+        now = study_content(study, cells, added_seeds(before))
         _check(out, before, now)
-        if before != now:
-            # Not sorted: the order of arms and axes is the study's.
-            write_atomic(out / "study.json", (json.dumps(now, indent=2) + "\n").encode())
+        write_study(out, before, now)
 
 
 def check_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> None:
     """UsageError where `open_study` would refuse; nothing is written."""
-    _check(out, read_json(out / "study.json"), _content(study, cells))
+    before = read_json(out / "study.json")
+    _check(out, before, study_content(study, cells, added_seeds(before)))
 
 
-def _content(study: Study, cells: Iterable[StudyCell]) -> dict[str, Any]:
+def write_study(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """study.json, where it is not `before` that is there; the caller is the folder's sole writer."""
+    if before != now:
+        # Not sorted: the order of arms and axes is the study's.
+        write_atomic(out / "study.json", (json.dumps(now, indent=2) + "\n").encode())
+
+
+def stored_content(out: Path) -> dict[str, Any]:
+    """study.json; UsageError where `out` is no study's folder."""
+    content = read_json(out / "study.json")
+    if content is None:
+        raise UsageError(f"{out} is no folder of a study: it has no study.json")
+    return content
+
+
+def check_cells(out: Path, stored: Iterable[str], now: Iterable[str]) -> None:
+    """UsageError where the cells (ids; twice where contexts share one) of a study are others than those stored."""
+    if list(dict.fromkeys(stored)) != list(dict.fromkeys(now)):
+        raise UsageError(f"{out} was begun by another version of bamgate, whose cells were others; go on with that one")
+
+
+def added_seeds(content: dict[str, Any] | None) -> list[int]:
+    """The seeds that a study.json got from `bamgate study add-seeds`; its other seeds are those of the study's file."""
+    return list((content or {}).get("added_seeds", []))
+
+
+def with_added_seeds(out: Path, study: Study) -> Study:
+    """The study with the seeds that were added to its folder `out`."""
+    added = added_seeds(read_json(out / "study.json"))
+    own = parse_seeds(study.seeds)
+    more = [seed for seed in added if seed not in own]
+    return replace(study, seeds=format_seeds([*own, *more])) if more else study
+
+
+def study_content(study: Study, cells: Iterable[StudyCell], added: list[int]) -> dict[str, Any]:
+    """What study.json holds; UsageError where two different gates have one name.
+
+    Args:
+        added: those of the study's seeds that `bamgate study add-seeds` has put there.
+    """
     gates: dict[str, str] = {}
     rows = []
     for cell in cells:
@@ -44,27 +87,54 @@ def _content(study: Study, cells: Iterable[StudyCell]) -> dict[str, Any]:
         facts = {"arm": cell.arm, "context": cell.context, "seed": cell.config.seed}
         rows.append({"cell": cell.config.cell, **facts, "epochs": cell.config.training.epochs})
     content = {"name": study.name, "study_sha256": study_sha256(study), "study": study.to_dict()}
-    return {"schema": SCHEMA, **content, "gates": gates, "cells": rows}
+    more = {"added_seeds": added} if added else {}
+    return {"schema": SCHEMA, **content, **more, "gates": gates, "cells": rows}
 
 
 def _check(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
     if before is None:
-        if (out / "design.json").exists():
-            raise UsageError(f"{out} is a folder of `bamgate run`, not of a study; choose another --out")
-        refuse_foreign_tables(out, "study.json")
+        refuse_foreign_folder(out)
         return
-    if before["study_sha256"] != now["study_sha256"]:
-        parts = [{k: v for k, v in content["study"].items() if k not in _MAY_CHANGE} for content in (before, now)]
-        difference = first_difference(parts[0], parts[1])
+    if difference := design_difference(before, now):
         raise UsageError(f"{out} belongs to another study: {difference}; choose another --out")
-    seeds = [content["study"]["seeds"] for content in (before, now)]
-    if set(parse_seeds(seeds[0])) - set(parse_seeds(seeds[1])):
+    _check_seeds(out, before, now)
+    if gate := changed_gate(before, now):
         raise UsageError(
-            f"{out} has the seeds {seeds[0]}, the study now says {seeds[1]}: seeds may be added, not taken away"
+            f"gate {gate!r} is not the function it was when {out} was begun; "
+            "give it another name or choose another --out"
         )
-    for name, mark in now["gates"].items():
-        if before["gates"].get(name, mark) != mark:
-            raise UsageError(
-                f"gate {name!r} is not the function it was when {out} was begun; "
-                "give it another name or choose another --out"
-            )
+
+
+def refuse_foreign_folder(out: Path) -> None:
+    """UsageError where `out`, which has no study.json, holds something else of ours or of somebody's."""
+    if (out / "design.json").exists():
+        raise UsageError(f"{out} is a folder of `bamgate run`, not of a study; choose another --out")
+    refuse_foreign_tables(out, "study.json")
+
+
+def design_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Where the designs of two study.json part, with both values; empty where they are the same study."""
+    if before["study_sha256"] == now["study_sha256"]:
+        return ""
+    parts = [{k: v for k, v in content["study"].items() if k not in _MAY_CHANGE} for content in (before, now)]
+    return first_difference(parts[0], parts[1])
+
+
+def changed_gate(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The first gate that is another function in another study.json; empty where there is none."""
+    gates = now["gates"].items()
+    return next((name for name, mark in gates if before["gates"].get(name, mark) != mark), "")
+
+
+def _check_seeds(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    added = added_seeds(before)
+    of_before, of_now = (parse_seeds(content["study"]["seeds"]) for content in (before, now))
+    own = [[seed for seed in seeds if seed not in added] for seeds in (of_before, of_now)]
+    if set(own[0]) - set(own[1]):
+        now_says = format_seeds(own[1]) or "none of them"
+        raise UsageError(
+            f"{out} has the seeds {format_seeds(own[0])}, the study now says {now_says}: "
+            "seeds may be added, not taken away"
+        )
+    if set(added) - set(of_now):
+        raise TryAgainError(f"seeds were added to {out} meanwhile; the same command takes them up")

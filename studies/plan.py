@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bamgate.backbones import find_backbone
-from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.config import WITHOUT_GATE, AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import IMAGE_SIZE, check_augment, default_root, find_dataset
 from bamgate.errors import UsageError
 from bamgate.gates import Gate, load_gate
@@ -73,7 +73,7 @@ def make_plan(settings: Settings, data_root: Path | None = None) -> Plan:
 
 
 def _gates(settings: Settings) -> list[Gate]:
-    default = "none" if settings.get("attention") == "none" else FIELDS["gate"].default
+    default = "none" if settings.get("attention") in WITHOUT_GATE else FIELDS["gate"].default
     gates = [load_gate(spec) for spec in split_gates(settings.get("gate", default))]
     seen: dict[str, Gate] = {}
     for gate in gates:

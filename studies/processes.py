@@ -36,6 +36,10 @@ class Worker:
         )
 
     @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
     def code(self) -> int:
         """Exit code, below 0 for a signal; of a worker that has ended."""
         assert self._process.returncode is not None

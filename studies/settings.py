@@ -5,6 +5,7 @@ A flat setting is a field of RunConfig, AttentionConfig or TrainingConfig; `atte
 
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ else:
     import tomli as tomllib
 
 Settings = dict[str, Any]
+MOST_SEEDS = 10_000  # in one range
 
 
 class Field(NamedTuple):
@@ -120,12 +122,23 @@ def parse_seeds(text: str) -> list[int]:
         if match is None:
             raise UsageError(f"seeds {text!r} cannot be read (allowed: 0, 0-4 or 0,3,7-9)")
         first, last = int(match[1]), int(match[2] or match[1])
-        if last < first or last - first >= 10_000:
-            raise UsageError(f"seeds {part.strip()!r}: a range rises and holds at most 10,000 seeds")
+        if last < first or last - first >= MOST_SEEDS:
+            raise UsageError(f"seeds {part.strip()!r}: a range rises and holds at most {MOST_SEEDS:,} seeds")
         seeds += range(first, last + 1)
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"seeds {text!r} name a seed twice")
     return seeds
+
+
+def format_seeds(seeds: Iterable[int]) -> str:
+    """[0, 1, 2, 7] -> "0-2,7": the text that `parse_seeds` reads, in the same order."""
+    runs: list[list[int]] = []
+    for seed in seeds:
+        if runs and seed == runs[-1][-1] + 1 and len(runs[-1]) < MOST_SEEDS:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs)
 
 
 def split_gates(text: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Where a study stands, read from its folder: which cells have finished, which are at work, which are missing."""
 
+import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,38 +59,56 @@ class StudyState:
     """
 
     def __init__(self, out: Path) -> None:
+        # Not by bamgate.studies.folder, which imports torch: where a study stands is asked often.
         content = read_json(out / "study.json")
         if content is None:
             raise UsageError(f"{out} is no folder of a study: it has no study.json")
         self.out, self.content = out, content
         self._rows: dict[str, dict[str, Any]] = {}
-        self._names: dict[str, list[tuple[str, tuple[Any, ...]]]] = {}
+        names: dict[str, list[tuple[str, tuple[Any, ...]]]] = {}
         for row in content["cells"]:
             self._rows.setdefault(row["cell"], row)
-            self._names.setdefault(row["cell"], []).append((row["arm"], tuple(row["context"].values())))
+            names.setdefault(row["cell"], []).append((row["arm"], tuple(row["context"].values())))
+        self._untouched = {cell: _untouched(row, names[cell]) for cell, row in self._rows.items()}
         self._ended: dict[str, CellState] = {}
 
     def read(self) -> list[CellState]:
         """All cells, in the study's order."""
-        states = [self._ended.get(cell) or self._state(cell) for cell in self._rows]
-        self._ended.update({state.cell: state for state in states if state.ended})
-        return states
+        begun = self._begun()
+        return [self._ended.get(cell) or self._now(cell, cell in begun) for cell in self._rows]
 
-    def _state(self, cell: str) -> CellState:
-        row = self._rows[cell]
-        known: dict[str, Any] = {"cell": cell, "names": tuple(self._names[cell]), "seed": row["seed"]}
-        known["epochs"] = row["epochs"]
-        log = CellLog(self.out / "cells" / cell, cell)
-        if not log.folder.is_dir():
-            return CellState(**known, status=MISSING, epoch=0)
-        held, result = is_held(log.folder), log.result()
+    def _begun(self) -> set[str]:
+        """One look at the folder, whether it has ten cells or ten thousand."""
+        try:
+            return set(os.listdir(self.out / "cells"))
+        except FileNotFoundError:
+            return set()
+
+    def _now(self, cell: str, begun: bool) -> CellState:
+        if not begun:
+            return self._untouched[cell]
+        state = self._state(CellLog(self.out / "cells" / cell, cell))
+        if state.ended:
+            self._ended[cell] = state
+        return state
+
+    def _state(self, log: CellLog) -> CellState:
+        result, held = log.result(), False
+        if result is None:
+            held = is_held(log.folder)
+            result = None if held else log.result()  # it may have ended in between
         if result is not None:
             ended = {name: result[name] for name in ("status", "correct", "total", "images_per_s")}
-            return CellState(**known, **ended, epoch=result["epochs"])
-        last = _last_epoch(log)
-        speed = (last or {}).get("images_per_s") or 0.0
-        status = RUNNING if held else MISSING
-        return CellState(**known, status=status, epoch=last["epoch"] if last else 0, images_per_s=speed)
+            return replace(self._untouched[log.cell], **ended, epoch=result["epochs"])
+        last = _last_epoch(log) or {"epoch": 0}
+        facts: dict[str, Any] = {"epoch": last["epoch"], "images_per_s": last.get("images_per_s") or 0.0}
+        return replace(self._untouched[log.cell], **facts, status=RUNNING if held else MISSING)
+
+
+def _untouched(row: dict[str, Any], names: list[tuple[str, tuple[Any, ...]]]) -> CellState:
+    """A cell that nobody has begun; `row` is one of study.json's."""
+    facts = {name: row[name] for name in ("cell", "seed", "epochs")}
+    return CellState(**facts, names=tuple(names), status=MISSING, epoch=0)
 
 
 def _last_epoch(log: CellLog) -> dict[str, Any] | None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from bamgate.errors import BamgateError, DataError, TryAgainError, UsageError
 from bamgate.experiment import StoppedError
+from bamgate.studies.memory import Room
 from bamgate.studies.processes import Worker
 from bamgate.studies.state import RUNNING, CellState, StudyState
 
 POLL_S = 0.2
+SHARE, LONGEST_POLL_S = 10, 2.0  # the pause after a look, in times of what the look took, and at most
 DEATHS = 3  # of workers on a cell that gets nowhere; then it is left alone
 _REFUSALS: dict[int, type[BamgateError]] = {error.exit_code: error for error in (UsageError, DataError, TryAgainError)}
 
@@ -32,6 +34,7 @@ class Supervisor:
     Args:
         start: a worker for a slot, told which cells to leave alone.
         should_stop: asked several times a second.
+        room: asked before a worker is started beside others.
     """
 
     out: Path
@@ -39,6 +42,7 @@ class Supervisor:
     start: Callable[[int, set[str]], Worker]
     watcher: Watcher
     should_stop: Callable[[], bool]
+    room: Room = field(default_factory=Room)
     aside: dict[str, str] = field(default_factory=dict)  # cell -> how its workers died
 
     def run(self) -> list[CellState]:
@@ -50,10 +54,11 @@ class Supervisor:
         """
         self._state, self._workers = StudyState(self.out), dict[int, Worker]()
         self._deaths: dict[str, tuple[int, int]] = {}
+        self._waited = False
         self._known: set[str] = {state.cell for state in self._state.read() if state.ended}
         try:
-            while self._goes_on():
-                time.sleep(POLL_S)
+            while self._looks():
+                pass
         except BaseException:
             for worker in self._workers.values():
                 worker.stop()
@@ -63,6 +68,15 @@ class Supervisor:
                 worker.wait()
             self._tell(self._state.read())
         return self._state.read()
+
+    def _looks(self) -> bool:
+        """One look and the pause after it; whether there is more to do."""
+        began = time.monotonic()
+        goes_on = self._goes_on()
+        if goes_on:
+            # A study of many thousand cells takes longer to look at, which must not keep a core from training.
+            time.sleep(max(POLL_S, min(SHARE * (time.monotonic() - began), LONGEST_POLL_S)))
+        return goes_on
 
     def _goes_on(self) -> bool:
         if self.should_stop():
@@ -83,10 +97,19 @@ class Supervisor:
         """As many workers as there are slots, and cells that nobody works on."""
         free = sum(state.status != RUNNING for state in missing)
         beginning = sum(not worker.cell for worker in self._workers.values())
+        self.room.look(self._workers)
         for slot in range(self.jobs):
             if slot not in self._workers and beginning < free:
+                if lack := self.room.lacks(slot, self._workers):
+                    self._say_once(lack)
+                    return
                 self._workers[slot] = self.start(slot, set(self.aside))
                 beginning += 1
+
+    def _say_once(self, lack: str) -> None:
+        if not self._waited:
+            self.watcher.note(lack)
+        self._waited = True
 
     def _tell(self, states: list[CellState]) -> None:
         ended = [state for state in states if state.ended]

@@ -14,6 +14,8 @@ from bamgate.gates import fingerprint, load_gate
 from bamgate.runlog import CELL_TABLES, CellLog, read_json
 from bamgate.storage import is_held
 from bamgate.studies.expand import study_sha256
+from bamgate.studies.folder import added_seeds
+from bamgate.studies.settings import parse_seeds
 from bamgate.studies.study import from_plain
 from bamgate.tables import OUTCOMES, parse_rows
 from bamgate.training.checkpoint import CURRENT, HASHES, PREVIOUS
@@ -21,8 +23,11 @@ from bamgate.training.checkpoint import CURRENT, HASHES, PREVIOUS
 Problems = Iterator[str]
 
 
-def verify(out: Path) -> list[str]:
+def verify(out: Path, *, tables: bool = True) -> list[str]:
     """All that is wrong in the folder of a study, a line each; none where nothing is.
+
+    Args:
+        tables: whether the folder's tables are looked at too; they can be rebuilt from its cells.
 
     Raises:
         UsageError: `out` is no study's folder.
@@ -34,14 +39,16 @@ def verify(out: Path) -> list[str]:
     if content is None:
         return found
     found += _guarded(found, lambda: list(_study(out / "study.json", content))) or []
-    known = {row["cell"]: row for row in content["cells"]}
+    known, gates = _guarded(found, lambda: ({row["cell"] for row in content["cells"]}, content["gates"])) or (None, {})
+    if known is None:
+        return found
     folders = sorted(path for path in (out / "cells").glob("*") if path.is_dir())
     for folder in folders:
         if folder.name not in known:
             found.append(f"{folder} is no cell of this study")
             continue
-        found += _cell(folder, content["gates"])
-    if not any(is_held(folder) for folder in folders):
+        found += verify_cell(folder, gates)
+    if tables and not any(is_held(folder) for folder in folders):
         found += _guarded(found, lambda: list(_tables(out))) or []
     return list(dict.fromkeys(found))
 
@@ -61,13 +68,20 @@ def _study(path: Path, content: dict[str, Any]) -> Problems:
     study = from_plain(content["study"])
     if content["study_sha256"] != study_sha256(study) or content["name"] != study.name:
         yield f"{path}: study_sha256 is not that of the study in it"
+    seeds = parse_seeds(study.seeds)
+    if list(dict.fromkeys(row["seed"] for row in content["cells"])) != seeds or set(added_seeds(content)) - set(seeds):
+        yield f"{path}: the cells, or the seeds that were added, are not those of the seeds {study.seeds}"
     for name, mark in content["gates"].items():
         if (":" not in name or name.startswith("expr:")) and fingerprint(load_gate(name)) != mark:
             yield f"{path}: gate {name!r} is another function in this bamgate"
 
 
-def _cell(folder: Path, gates: dict[str, str]) -> list[str]:
-    """What is wrong in one cell; each file is looked at, whatever is wrong with another."""
+def verify_cell(folder: Path, gates: dict[str, str]) -> list[str]:
+    """What is wrong in one cell; each file is looked at, whatever is wrong with another.
+
+    Args:
+        gates: name -> fingerprint, of the study.
+    """
     log = CellLog(folder, folder.name)
     found: list[str] = []
     result = _guarded(found, log.result)

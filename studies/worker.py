@@ -6,11 +6,11 @@ from pathlib import Path
 
 from bamgate.config import RunConfig
 from bamgate.data import find_dataset
-from bamgate.errors import BusyError, UsageError
+from bamgate.errors import BusyError
 from bamgate.experiment import Execution, Listener, StoppedError, run_cell
-from bamgate.runlog import read_json
 from bamgate.storage import is_held
 from bamgate.studies.expand import StudyCell, expand
+from bamgate.studies.folder import check_cells, stored_content
 from bamgate.studies.study import from_plain
 from bamgate.training import Position
 
@@ -48,14 +48,20 @@ def work(out: Path, execution: Execution, orders: Orders) -> None:
         StoppedError: `execution.should_stop` said so; what was begun is saved.
         UsageError, DataError, TryAgainError: see run_cell.
     """
-    content = read_json(out / "study.json")
-    if content is None:
-        raise UsageError(f"{out} is no folder of a study: it has no study.json")
+    content = stored_content(out)
     cells = {cell.config.cell: cell for cell in expand(from_plain(content["study"]), execution.data_root)}
-    if list(cells) != list(dict.fromkeys(row["cell"] for row in content["cells"])):
-        raise UsageError(f"{out} was begun by another version of bamgate, whose cells were others; go on with that one")
-    while any(_work_on(cell, out, execution, orders) for cell in cells.values()):
+    check_cells(out, (row["cell"] for row in content["cells"]), cells)
+    ended: set[str] = set()
+    while any(_work_on(cell, out, execution, orders) for cell in cells.values() if not _has_ended(cell, out, ended)):
         pass  # from the first again: meanwhile somebody may have left one
+
+
+def _has_ended(cell: StudyCell, out: Path, known: set[str]) -> bool:
+    """Asked of the disk until it is so; `known` keeps it."""
+    name = cell.config.cell
+    if name not in known and (out / "cells" / name / "result.json").exists():
+        known.add(name)
+    return name in known
 
 
 def _work_on(cell: StudyCell, out: Path, execution: Execution, orders: Orders) -> bool:
@@ -63,7 +69,7 @@ def _work_on(cell: StudyCell, out: Path, execution: Execution, orders: Orders) -
     if execution.should_stop():
         raise StoppedError("stopped between two cells")
     folder = out / "cells" / cell.config.cell
-    if (folder / "result.json").exists() or cell.config.cell in orders.skipped() or is_held(folder):
+    if cell.config.cell in orders.skipped() or is_held(folder):
         return False
     orders.tell(CELL + cell.config.cell)
     if not find_dataset(cell.config.dataset, execution.root).files:

@@ -6,6 +6,17 @@ import torch
 
 torch.set_num_threads(1)
 
+# Begun first, so that no process is left alone with one of them in the end.
+LONG = ("readme", "interruption", "cli", "study_run", "report_command", "folder_runs", "figures_drawn", "every_gate")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def rank(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_")
+        return LONG.index(name) if name in LONG else len(LONG)
+
+    items.sort(key=rank)
+
 
 @pytest.fixture
 def cuda() -> torch.device:

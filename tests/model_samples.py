@@ -16,6 +16,7 @@ BAM_PAPER, BAM_COUNTED, BAM_RELEASED = (AttentionConfig(layout=layout) for layou
 
 
 SE, CBAM_CONFIG = AttentionConfig(name="se"), AttentionConfig(name="cbam")
+EXTRA_BLOCK = AttentionConfig(name="extra-block", gate="none")
 
 
 ATTENTIONS = {
@@ -24,6 +25,7 @@ ATTENTIONS = {
     "bam-block": AttentionConfig(placement="block"),
     "se": SE,
     "cbam": CBAM_CONFIG,
+    "extra-block": EXTRA_BLOCK,
 }
 
 

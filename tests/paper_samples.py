@@ -1,20 +1,21 @@
-"""Sizes as the BAM paper prints them, typed from its tables 2, 3 and 5: millions of parameters, and GFLOPs."""
+"""Sizes as the BAM paper prints them, typed from its tables 1c, 2, 3 and 5: millions of parameters, and GFLOPs."""
 
 from functools import cache
 
 import torch
-from model_samples import BAM_COUNTED, PLAIN, SE, build
+from model_samples import BAM_COUNTED, EXTRA_BLOCK, PLAIN, SE, build
 from torch import nn
 
 from bamgate.config import AttentionConfig
 from bamgate.models import Cost, cost
 
-# network, pixels a side, attention, parameters, GFLOPs
-PRINTED = [
+# network, pixels a side, attention, parameters, GFLOPs; Table 1c has none of the last
+PRINTED: list[tuple[str, int, str, str, str | None]] = [
     ("resnet50", 32, "plain", "23.71", "1.22"),
     ("resnet50", 32, "BAM", "24.07", "1.25"),
     ("resnet50", 32, "BAM-C", "28.98", "1.37"),
     ("resnet50", 32, "SE", "26.24", "1.23"),
+    ("resnet50", 32, "extra block", "25.14", None),
     ("resnet101", 32, "plain", "42.70", "2.44"),
     ("resnet101", 32, "BAM", "43.06", "2.46"),
     ("preresnet110", 32, "plain", "1.726", "0.245"),
@@ -25,11 +26,13 @@ PRINTED = [
     ("wrn-28-8", 32, "BAM", "23.42", "3.37"),
     ("wrn-28-8", 32, "BAM-C", "23.78", "3.39"),
     ("wrn-28-8", 32, "SE", "23.58", "3.36"),
+    ("wrn-28-8", 32, "extra block", "24.88", None),
     ("wrn-28-10", 32, "plain", "36.54", "5.24"),
     ("wrn-28-10", 32, "BAM", "36.57", "5.25"),
     ("resnext29-8x64d", 32, "plain", "34.52", "4.99"),
     ("resnext29-8x64d", 32, "BAM", "34.61", "5.00"),
     ("resnext29-8x64d", 32, "BAM-C", "35.60", "5.07"),
+    ("resnext29-8x64d", 32, "extra block", "37.3", None),
     ("resnext29-16x64d", 32, "plain", "68.25", "9.88"),
     ("resnext29-16x64d", 32, "BAM", "68.34", "9.90"),
     ("resnext29-16x64d", 32, "SE", "68.81", "9.88"),
@@ -64,6 +67,7 @@ OTHER_PARAMETERS = {
     ("mobilenet", 192, "BAM"): "4.33",
     ("resnext29-8x64d", 32, "BAM-C"): "35.61",
     ("resnext29-16x64d", 32, "SE"): "68.77",
+    ("resnet50", 32, "extra block"): "25.17",
 }
 OTHER_GFLOPS = {
     ("mobilenet", 192, "plain"): "0.418",
@@ -73,7 +77,7 @@ OTHER_GFLOPS = {
 }
 
 BAM_C = AttentionConfig(layout="counted", placement="block")
-ATTENTION = {"plain": PLAIN, "SE": SE, "BAM": BAM_COUNTED, "BAM-C": BAM_C}
+ATTENTION = {"plain": PLAIN, "SE": SE, "BAM": BAM_COUNTED, "BAM-C": BAM_C, "extra block": EXTRA_BLOCK}
 
 
 def of_the_paper(name: str, attention: AttentionConfig, pixels: int = 32) -> nn.Module:

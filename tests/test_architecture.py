@@ -14,6 +14,7 @@ FOLDERS = {"bamgate": "bamgate", "cli": "bamgate.cli", "studies": "bamgate.studi
 # From the ground up. A module imports from its own floor and from those below it.
 FLOORS = [
     ["bamgate", "bamgate.errors"],
+    ["bamgate.claims"],
     [
         "bamgate.registry",
         "bamgate.options",
@@ -21,6 +22,7 @@ FLOORS = [
         "bamgate.seeding",
         "bamgate.storage",
         "bamgate.environment",
+        "bamgate.stats",
     ],
     ["bamgate.config", "bamgate.tables", "bamgate.devices"],
     ["bamgate.recipes", "bamgate.gates", "bamgate.runlog", "bamgate.insertion"],
@@ -42,10 +44,12 @@ WITHOUT_TORCH = [
     "recipes",
     "paper",
     "tables",
+    "claims",
     "storage",
     "environment",
     "runlog",
     "collect",
+    "stats",
 ]
 HEAVY = {"torch", "torchvision", "numpy", "pandas", "seaborn", "matplotlib", "sklearn", "PIL", "scipy"}
 

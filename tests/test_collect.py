@@ -15,7 +15,7 @@ from bamgate.errors import DataError
 from bamgate.recipes import RECIPES
 from bamgate.reports.frames import last_gates_frame, runs_frame
 from bamgate.reports.summary import accuracy_table, diverged, paired_difference, site_table
-from bamgate.runlog import open_cell
+from bamgate.runlog import open_cell, write_json
 from bamgate.tables import GATES, RUNS
 
 CELLS = [("tanh", 10), ("sigmoid", 2), ("tanh", 2), ("sigmoid", 10)]
@@ -50,6 +50,8 @@ def test_a_collected_row_holds_what_the_cell_holds(tmp_path: Path) -> None:
     (row,) = collect(tmp_path)
     assert row == {
         "study": None,
+        "arm": "tanh",
+        "context": None,
         "cell": config.cell,
         "dataset": "cluttered-digits",
         "model": "resnet8",
@@ -82,6 +84,16 @@ def test_a_collected_row_holds_what_the_cell_holds(tmp_path: Path) -> None:
         "env_id": "0123456789ab",
     }
     assert {*row, "schema"} == set(RUNS)
+
+
+def test_a_row_names_the_arms_and_contexts_of_its_study(tmp_path: Path) -> None:
+    config = configuration("tanh", 2)
+    finished_cell(tmp_path, config, correct=903)
+    places = [{"arm": "deep", "context": {"model": "a", "reduction": 4}}, {"arm": "flat", "context": {"reduction": 8}}]
+    cells = [{"cell": config.cell, **place} for place in places]
+    write_json(tmp_path / "study.json", {"schema": 1, "name": "s", "cells": cells})
+    (row,) = collect(tmp_path)
+    assert (row["study"], row["arm"], row["context"]) == ("s", "deep | flat", "model=a; reduction=4 | reduction=8")
 
 
 def test_the_tables_do_not_depend_on_the_order_of_the_runs(tmp_path: Path) -> None:

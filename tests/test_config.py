@@ -55,6 +55,7 @@ def test_the_default_run_is_this_one() -> None:
         ({"name": "cbam"}, ("sum", False, "block")),
         ({"name": "se", "residual": True, "placement": "bottleneck"}, ("sum", True, "bottleneck")),
         ({"name": "none", "gate": "none"}, ("sum", False, "block")),
+        ({"name": "extra-block", "gate": "none"}, ("sum", False, "bottleneck")),
     ],
 )
 def test_what_is_left_out_is_filled_in_as_the_papers_have_it(fields: dict[str, Any], filled_in: Any) -> None:
@@ -221,7 +222,8 @@ def _inert(name: str, value: Any, attention: str) -> str:
             )
         ),
         *(
-            ({"name": "none", "gate": "none", name: value}, _inert(name, value, "none"))
+            ({"name": attention, "gate": "none", name: value}, _inert(name, value, attention))
+            for attention, wrong_placement in (("none", "bottleneck"), ("extra-block", "block"))
             for name, value in (
                 ("branches", "spatial"),
                 ("combine", "max"),
@@ -229,13 +231,17 @@ def _inert(name: str, value: Any, attention: str) -> str:
                 ("layout", "released"),
                 ("reduction", 8),
                 ("residual", True),
-                ("placement", "bottleneck"),
+                ("placement", wrong_placement),
                 ("gate_init", "zero"),
             )
         ),
-        (
-            {"name": "none"},
-            "gate='sigmoid' would have no effect: attention 'none' has no gate; leave it out",
+        *(
+            (
+                {"name": name, "gate": gate},
+                f"gate={gate!r} would have no effect: attention {name!r} has no gate; leave it out",
+            )
+            for name in ("none", "extra-block")
+            for gate in ("sigmoid", "tanh")
         ),
         *(
             (
@@ -335,6 +341,7 @@ def test_training_options_with_an_effect_are_taken() -> None:
         {"name": "se", "residual": True, "placement": "bottleneck"},
         {"name": "cbam", "reduction": 4},
         {"name": "none", "gate": "none"},
+        {"name": "extra-block", "gate": "none"},
     ],
     ids=str,
 )

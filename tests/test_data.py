@@ -17,6 +17,7 @@ from torchvision import datasets, transforms
 
 from bamgate.data import DATASETS, ImageLoader, Normalisation, Split, augmented, default_root
 from bamgate.data.cluttered import CANVAS, INK
+from bamgate.data.digits import _shipped
 from bamgate.errors import DataError, UsageError
 
 
@@ -273,3 +274,12 @@ def test_the_official_cifar100_where_it_is() -> None:
     # The widely used constants of the set.
     assert (Normalisation.of(train).mean / 255).tolist() == pytest.approx([0.5071, 0.4865, 0.4409], abs=5e-5)
     assert (Normalisation.of(train).std / 255).tolist() == pytest.approx([0.2673, 0.2564, 0.2762], abs=5e-5)
+
+
+def test_the_digits_are_those_that_scikit_learn_loads() -> None:
+    from sklearn.datasets import load_digits
+
+    data, target = load_digits(return_X_y=True)
+    rows = _shipped()
+    assert np.array_equal(rows[:, :-1], data)
+    assert np.array_equal(rows[:, -1], target)

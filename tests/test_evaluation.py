@@ -153,5 +153,5 @@ def test_choosing_sites() -> None:
         UsageError, match=r"^unknown site 'layer3'; did you mean 'layer2'\? \(allowed: layer1, layer2, all, each\)$"
     ):
         choose_sites(model, "layer1,layer3")
-    with pytest.raises(UsageError, match=r"^this network has no attention, so there is no gate to switch$"):
+    with pytest.raises(UsageError, match=r"^this network has no gate to switch$"):
         choose_sites(build("resnet8", PLAIN), "all")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from insert_samples import FOUND, FOUND_IN_TIMM, image
-from model_samples import BAM_PAPER, PLAIN, SE, build
+from model_samples import BAM_PAPER, EXTRA_BLOCK, PLAIN, SE, build
 from torch import nn
 from torchvision import models
 
@@ -130,6 +130,12 @@ def test_a_name_that_is_unknown_is_one_line_with_the_nearest(name: str, message:
         ),
         (
             "torchvision:resnet18",
+            EXTRA_BLOCK,
+            {},
+            "torchvision:resnet18: its blocks are not known here, so there is no extra one (allowed: bam, se, cbam)",
+        ),
+        (
+            "torchvision:resnet18",
             PLAIN,
             {"in_channels": 1},
             "torchvision:resnet18 takes images of 3 channels, these have 1",
@@ -142,7 +148,7 @@ def test_a_name_that_is_unknown_is_one_line_with_the_nearest(name: str, message:
             "(modules that put out maps: conv_proj)",
         ),
     ],
-    ids=["se", "bam-block", "greyscale", "transformer"],
+    ids=["se", "bam-block", "extra-block", "greyscale", "transformer"],
 )
 def test_what_a_foreign_network_cannot_have_is_one_line(
     name: str, attention: AttentionConfig, shape: dict[str, Any], message: str
@@ -182,7 +188,7 @@ def test_the_command_counts_a_foreign_network(run: Callable[..., tuple[int, str,
     assert resnet["plain"] == {"parameters": 25_557_032, "macs": 4_089_184_256}
     # 358,067 as released, and two norms of C channels at 256, 512 and 1024.
     assert resnet["BAM"]["parameters"] == 25_557_032 + 358_067 + 4 * (256 + 512 + 1024)
-    assert resnet["SE"] is resnet["BAM-C"] is None
+    assert resnet["SE"] is resnet["BAM-C"] is resnet["extra block"] is None
     assert regnet["plain"]["parameters"] == 4_344_144
     assert regnet["BAM"]["parameters"] > 4_344_144
     with torch.device("meta"):

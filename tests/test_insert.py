@@ -338,6 +338,10 @@ def test_a_factory_that_fails_leaves_the_network_as_it_was() -> None:
             "placement='block' would have no effect: the sites say where; leave it out",
         ),
         (AttentionConfig(name="none", gate="none"), "attention 'none' inserts nothing (allowed: bam, se, cbam)"),
+        (
+            AttentionConfig(name="extra-block", gate="none"),
+            "attention 'extra-block' needs one of our networks, by name (allowed: bam, se, cbam)",
+        ),
     ],
 )
 def test_an_option_that_has_no_effect_here_is_refused(config: AttentionConfig, message: str) -> None:

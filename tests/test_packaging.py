@@ -20,7 +20,9 @@ MAPPED = {"cli": "bamgate.cli", "studies": "bamgate.studies", "reports": "bamgat
 
 def test_the_package_list_is_the_folders() -> None:
     packages = [".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "bamgate").rglob("__init__.py")]
-    packages += [MAPPED[folder] for folder in MAPPED if (ROOT / folder / "__init__.py").exists()]
+    for folder, package in MAPPED.items():
+        for path in (ROOT / folder).rglob("__init__.py"):
+            packages.append(".".join([package, *path.parent.relative_to(ROOT / folder).parts]))
     assert sorted(PROJECT["tool"]["setuptools"]["packages"]) == sorted(packages)
     assert PROJECT["tool"]["setuptools"]["package-dir"] == {"bamgate": "bamgate", **{v: k for k, v in MAPPED.items()}}
     assert not (ROOT / "tests" / "__init__.py").exists()

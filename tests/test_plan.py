@@ -94,6 +94,10 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
             "gate='tanh' would have no effect: attention 'none' has no gate; leave it out",
         ),
         (
+            {"attention": "extra-block", "gate": "tanh"},
+            "gate='tanh' would have no effect: attention 'extra-block' has no gate; leave it out",
+        ),
+        (
             {"attention": "se", "combine": "max"},
             "combine='max' would have no effect: attention 'se' has no such option; leave it out",
         ),
@@ -139,7 +143,7 @@ def test_an_unknown_network_is_refused() -> None:
 
 
 def test_an_unknown_attention_is_called_attention() -> None:
-    expected = "unknown attention 'bma'; did you mean 'bam'? (allowed: bam, se, cbam, none)"
+    expected = "unknown attention 'bma'; did you mean 'bam'? (allowed: bam, se, cbam, extra-block, none)"
     assert plan_refusal({"attention": "bma"}) == expected
 
 

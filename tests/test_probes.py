@@ -14,6 +14,7 @@ from bamgate.config import AttentionConfig
 from bamgate.gates import GATES
 from bamgate.models import build_model
 from bamgate.probes import QUANTILES, gate_sites, probe_gates
+from bamgate.tables import SCALE_EDGES
 
 
 def _network(attention: AttentionConfig) -> nn.Module:
@@ -61,6 +62,9 @@ def test_figures_of_a_bam_are_those_of_its_whole_cube(site: str) -> None:
         assert found[name] == pytest.approx(np.quantile(s, q), abs=2e-5)
     assert (found["min"], found["max"]) == pytest.approx((s.min(), s.max()), abs=2e-6)
     assert (found["mean"], found["sd"]) == pytest.approx((s.mean(), s.std()), abs=2e-6)
+    counts = list(map(int, found["histogram"].split()))
+    assert sum(counts) == s.size
+    assert counts == pytest.approx(np.histogram(s, [-np.inf, *SCALE_EDGES, np.inf])[0], abs=1)
     assert found["attenuated"] == np.sum(s < 1)
     assert found["relatively_attenuated"] == np.sum(s.astype(np.float32) < np.float32(found["mean"]))
     assert found["saturated"] == np.sum(1 - np.tanh(z) ** 2 < 0.05)

@@ -21,11 +21,15 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-COMMANDS = [[line[2:] for line in block.splitlines() if line.startswith("$ ")] for block in _blocks("console")]
+BLOCKS = [[line[2:] for line in block.splitlines() if line.startswith("$ ")] for block in _blocks("console")]
+# One block trains what another reports.
+_FIRST = [command for block in BLOCKS for command in block if any("runs/first" in c for c in block)]
+COMMANDS = [_FIRST, *(block for block in BLOCKS if not set(block) & set(_FIRST))]
 
 
 def test_the_readme_has_commands() -> None:
-    assert sum(map(len, COMMANDS)) >= 15
+    assert sum(map(len, COMMANDS)) == sum(map(len, BLOCKS)) >= 15
+    assert [command.split()[1] for command in COMMANDS[0]] == ["run", "report", "reproduce"]
 
 
 @pytest.mark.slow
@@ -74,10 +78,10 @@ def test_make_targets_of_the_readme_are_there() -> None:
     assert targets == ["quick", "test"]
     for target in targets:
         assert re.search(rf"^{target}: \$\(READY\)$", makefile, flags=re.MULTILINE)
-    # What `make quick` types is a command line that the program takes.
-    quick = re.search(r"^\t\$\(BIN\)/bamgate (run .*)$", makefile, flags=re.MULTILINE)
-    assert quick is not None
-    command = [sys.executable, "-m", "bamgate", *shlex.split(quick[1]), "--dry-run"]
+    # What `make quick` types: the study that comes with bamgate, and its report.
+    typed = re.findall(r"^\t\$\(BIN\)/bamgate (.*)$", makefile.split("\ntest:")[0], flags=re.MULTILINE)
+    assert typed == ["study run quick --out runs/quick", "report runs/quick"]
+    command = [sys.executable, "-m", "bamgate", "study", "plan", *shlex.split(typed[0])[2:], "--no-measure"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert finished.returncode == 0, finished.stderr
 

@@ -11,8 +11,9 @@ from bamgate.backbones import wide_resnet as wide_resnet
 from bamgate.backbones.backbone import BACKBONES as BACKBONES
 from bamgate.backbones.backbone import AttentionFactory as AttentionFactory
 from bamgate.backbones.backbone import Backbone as Backbone
+from bamgate.backbones.backbone import OwnBlock as OwnBlock
 from bamgate.backbones.backbone import Sites as Sites
 from bamgate.backbones.backbone import Size as Size
 from bamgate.backbones.foreign import find_backbone as find_backbone
 
-__all__ = ["BACKBONES", "AttentionFactory", "Backbone", "Sites", "Size", "find_backbone"]
+__all__ = ["BACKBONES", "AttentionFactory", "Backbone", "OwnBlock", "Sites", "Size", "find_backbone"]

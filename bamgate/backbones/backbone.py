@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from torch import nn
 
+from bamgate.errors import UsageError
 from bamgate.insertion import insert_module
 from bamgate.registry import Registry
 
 AttentionFactory = Callable[[int], nn.Module]
+OwnBlock = Callable[[], nn.Module]  # makes one more block of a network's own kind, which leaves a map's shape as it is
+_Given = TypeVar("_Given")
 Size = tuple[int, int]  # H, W of the images
 SMALL = 64  # pixels a side up to which an image gets a 3x3 stem without pooling: a 7x7 one would leave no map
 
@@ -21,12 +24,19 @@ class Sites:
     Args:
         bottleneck: after each stage but the last, just before the map is halved (BAM, Section 3).
         block: in each residual block, on the branch before the addition (SE, CBAM and the paper's BAM-C).
+        extra: where `bottleneck` stands, but called with what makes one more of the network's own blocks (Table 1c).
     """
 
     bottleneck: AttentionFactory | None = None
     block: AttentionFactory | None = None
+    extra: Callable[[OwnBlock], nn.Module] | None = None
 
-    def at_bottleneck(self, channels: int) -> nn.Module:
+    def at_bottleneck(self, channels: int, own: OwnBlock | None = None) -> nn.Module:
+        """What stands after a stage; UsageError where that is a block of its own and it has none."""
+        if self.extra is not None:
+            if own is None:
+                raise UsageError("no block of this network leaves its map's shape as it is: there is no extra one")
+            return self.extra(own)
         return nn.Identity() if self.bottleneck is None else self.bottleneck(channels)
 
     def in_block(self, channels: int) -> nn.Module:
@@ -46,15 +56,15 @@ class Backbone(Protocol):
 BACKBONES: Registry[Backbone] = Registry("model")
 
 
-def insert_all(net: nn.Module, factory: AttentionFactory | None, channels: Mapping[str, int]) -> None:
+def insert_all(net: nn.Module, factory: Callable[[_Given], nn.Module] | None, sites: Mapping[str, _Given]) -> None:
     """Attention after each named module; nothing where the sites are empty.
 
     Args:
-        channels: that each named module puts out.
+        sites: name -> what the factory is called with, the channels that the module puts out or its `OwnBlock`.
     """
-    for site, c in channels.items():
+    for site, given in sites.items():
         if factory is not None:
-            insert_module(net, site, factory(c))
+            insert_module(net, site, factory(given))
 
 
 def init_he(module: nn.Module) -> None:

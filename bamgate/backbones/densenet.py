@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bamgate.backbones.backbone import BACKBONES, Sites, Size, init_he
 from bamgate.backbones.blocks import conv1x1, conv3x3
 from bamgate.backbones.staged import Stage, StagedNet, norm_relu
+from bamgate.errors import UsageError
 
 GROWTH = 12
 LAYERS = 16
@@ -38,6 +39,8 @@ def _transition(c_in: int) -> nn.Sequential:
 
 def densenet100(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
     """Three dense blocks of 16 layers, two transitions."""
+    if sites.extra is not None:
+        raise UsageError("densenet100-bc has no extra block: each of its own adds channels")
     channels, stages = 2 * GROWTH, []
     stem = conv3x3(in_channels, channels)
     for i in (1, 2, 3):

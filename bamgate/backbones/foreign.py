@@ -75,6 +75,8 @@ def _example(in_channels: int, image_size: Size) -> Tensor:
 def _with_attention(net: nn.Module, name: str, sites: Sites, example: Tensor) -> nn.Module:
     if sites.block is not None:
         raise UsageError(f"{name}: its blocks are not known here (allowed placement: bottleneck)")
+    if sites.extra is not None:
+        raise UsageError(f"{name}: its blocks are not known here, so there is no extra one (allowed: bam, se, cbam)")
     if sites.bottleneck is not None:
         insert_all(net, sites.bottleneck, channels_at(net, find_stages(net, example), example))
     return net

@@ -4,6 +4,7 @@ torchvision's own, so its weights load. Nothing absorbs a constant factor of the
 lies should matter. BAM stands before each pooling but one at the very end.
 """
 
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -18,7 +19,9 @@ def squeezenet(*, num_classes: int, in_channels: int, image_size: Size, sites: S
 
     net: Any = models.squeezenet1_1(weights=None, num_classes=num_classes)
     _take_channels(net, in_channels)
-    insert_all(net, sites.bottleneck, {"features.1": 64, "features.4": 128, "features.7": 256})
+    places = {"features.1": 64, "features.4": 128, "features.7": 256}
+    insert_all(net, sites.bottleneck, places)
+    insert_all(net, sites.extra, {site: partial(_fire, net.features[3], c) for site, c in places.items()})
     fires = {name: m.expand3x3.out_channels * 2 for name, m in net.named_modules() if hasattr(m, "expand3x3")}
     insert_all(net, sites.block, fires)
     return net  # type: ignore[no-any-return]
@@ -32,8 +35,26 @@ def vgg16(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites)
         raise UsageError("vgg16 has no blocks, so placement 'block' has no place there (allowed: bottleneck)")
     net: Any = models.vgg16(weights=None, num_classes=num_classes)
     _take_channels(net, in_channels)
-    insert_all(net, sites.bottleneck, {"features.3": 64, "features.8": 128, "features.15": 256, "features.22": 512})
+    places = {"features.3": 64, "features.8": 128, "features.15": 256, "features.22": 512}
+    insert_all(net, sites.bottleneck, places)
+    insert_all(net, sites.extra, {site: partial(_conv_relu, c) for site, c in places.items()})
     return net  # type: ignore[no-any-return]
+
+
+def _fire(example: Any, channels: int) -> nn.Module:
+    """As those of the network that leave 128 and 256 channels: squeezed to an eighth, expanded to a half each way."""
+    fire: Any = type(example)(channels, channels // 8, channels // 2, channels // 2)
+    for conv in (fire.squeeze, fire.expand1x1, fire.expand3x3):
+        nn.init.kaiming_uniform_(conv.weight)
+        nn.init.zeros_(conv.bias)
+    return fire  # type: ignore[no-any-return]
+
+
+def _conv_relu(channels: int) -> nn.Module:
+    conv: Any = nn.Conv2d(channels, channels, 3, padding=1)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    nn.init.zeros_(conv.bias)
+    return nn.Sequential(conv, nn.ReLU(inplace=True))
 
 
 def _take_channels(net: Any, in_channels: int) -> None:

@@ -5,6 +5,7 @@ BAM paper's tables; `-v1.5` has the stride in the 3x3, as torchvision and the au
 at most 64 pixels a side get a 3x3 stem without max pooling, as the paper's CIFAR-100 counts have it.
 """
 
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -24,6 +25,7 @@ def _builder(torchvision_name: str, *, stride_in_1x1: bool = False) -> Backbone:
         last = "bn3" if hasattr(net.layer1[0], "conv3") else "bn2"
         widths = {f"layer{i}": _width(net, i, last) for i in (1, 2, 3, 4)}
         insert_all(net, sites.bottleneck, {name: c for name, c in widths.items() if name != "layer4"})
+        insert_all(net, sites.extra, {name: partial(_own_block, net, name) for name in ("layer1", "layer2", "layer3")})
         blocks = {f"{name}.{j}.{last}": c for name, c in widths.items() for j in range(len(getattr(net, name)))}
         insert_all(net, sites.block, blocks)
         return net  # type: ignore[no-any-return]
@@ -44,6 +46,15 @@ def _move_strides(net: Any) -> None:
     """From v1.5 to v1: the first 1x1 of a stage takes the stride that the 3x3 had."""
     for layer in (net.layer2, net.layer3, net.layer4):
         layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, layer[0].conv1.stride
+
+
+def _own_block(net: Any, stage: str) -> nn.Module:
+    """As the last block of the stage; without a stride v1 and v1.5 are the same."""
+    last = getattr(net, stage)[-1]
+    c = last.conv1.in_channels
+    block: nn.Module = type(last)(c, c // last.expansion, groups=net.groups, base_width=net.base_width)
+    init_he(block)
+    return block
 
 
 def _width(net: Any, stage: int, last_norm: str) -> int:

@@ -1,21 +1,23 @@
 """The frame of every network here: a stem, stages with attention between them, pooling and a linear classifier."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from bamgate.backbones.backbone import SMALL, Sites, Size, init_he
+from bamgate.backbones.backbone import SMALL, OwnBlock, Sites, Size, init_he
 from bamgate.backbones.blocks import conv3x3
 
 
 class Stage(NamedTuple):
-    """A part of a network by name, the channels that it puts out, and whether attention may follow."""
+    """A part of a network by name, the channels that it puts out, whether attention may follow, and its own block."""
 
     name: str
     module: nn.Module
     channels: int
     has_site: bool = True
+    own: OwnBlock | None = None
 
 
 class StagedNet(nn.Module):
@@ -38,7 +40,7 @@ class StagedNet(nn.Module):
         self.stem = stem
         self.stages = nn.ModuleDict({stage.name: stage.module for stage in stages})
         with_site = [stage for stage in stages[:-1] if stage.has_site]
-        self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels) for stage in with_site})
+        self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels, stage.own) for stage in with_site})
         self.tail = nn.Identity() if tail is None else tail
         self.classifier = nn.Linear(stages[-1].channels, num_classes)
 
@@ -86,5 +88,5 @@ def residual_stages(
         for j in range(depth):
             blocks.append(block(c_in, c_out, 2 if i > 1 and j == 0 else 1))
             c_in = c_out
-        stages.append(Stage(f"layer{i}", nn.Sequential(*blocks), c_out))
+        stages.append(Stage(f"layer{i}", nn.Sequential(*blocks), c_out, own=partial(block, c_out, c_out, 1)))
     return stages

@@ -1,5 +1,6 @@
 """The 1,797 handwritten digits of the UCI set (Alpaydin, Kaynak 1998) that scikit-learn ships, 8 x 8, split once."""
 
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +20,25 @@ SHA256 = (
 
 def digit_images() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(1797, 8, 8) ink from 0 to 16 and (1797,) labels, in a fixed shuffled order: training first, then test."""
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise DataError(
-            "the digits come with scikit-learn, which is not installed: pip install scikit-learn"
-        ) from error
-    bunch = load_digits()
+    rows = _shipped()
     keys = hashed_integers(1797, torch.arange(TRAIN + TEST), 1 << 20)
     order = torch.argsort(keys, stable=True).numpy()
-    return bunch.images.astype(np.int64)[order], bunch.target.astype(np.int64)[order]
+    return rows[:, :-1].reshape(-1, 8, 8)[order], rows[:, -1][order]
+
+
+def _shipped() -> NDArray[np.int64]:
+    """(1797, 65) pixels and label, as scikit-learn ships them."""
+    spec = importlib.util.find_spec("sklearn")
+    if spec is None or spec.origin is None:
+        raise DataError("the digits come with scikit-learn, which is not installed: pip install scikit-learn")
+    # Read past the library where it lies: to import scikit-learn takes as long as an epoch.
+    path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
+    if path.is_file():
+        return np.loadtxt(path, delimiter=",").astype(np.int64)
+    from sklearn.datasets import load_digits
+
+    data, target = load_digits(return_X_y=True)
+    return np.column_stack([data, target]).astype(np.int64)
 
 
 def load(root: Path) -> tuple[Split, Split]:

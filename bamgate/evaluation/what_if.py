@@ -100,7 +100,7 @@ def choose_sites(model: nn.Module, text: str) -> list[tuple[str, list[str]]]:
     """(name, sites) for "all", "each" (every one alone, then all) or names with commas; UsageError for others."""
     sites = list(gate_sites(model))
     if not sites:
-        raise UsageError("this network has no attention, so there is no gate to switch")
+        raise UsageError("this network has no gate to switch")
     everything = [("all sites", sites)] if len(sites) > 1 else []
     if text == "each":
         return [(site, [site]) for site in sites] + everything

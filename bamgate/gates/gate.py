@@ -1,5 +1,6 @@
 """What a gate is: a name, a maker of modules, and what is known of its function."""
 
+import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ def values_and_slopes(module: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
     return g.detach(), slope.detach()
 
 
+@functools.lru_cache(maxsize=256)
 def fingerprint(gate: Gate) -> str:
     """16 hex digits from values and slopes on a fixed grid, to 6 decimals: the function, whatever it is called."""
     module = gate.sample().double()

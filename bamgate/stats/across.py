@@ -1,0 +1,125 @@
+"""One difference over several cells (networks on data sets), several seeds in each.
+
+The unweighted t over cell means comes first: it speaks of a new network or data set like these. A few seeds tell a
+cell's own precision badly, so that weights made from it (meta-analysis) are noise to some part.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bamgate.errors import UsageError
+from bamgate.stats.meta import MetaAnalysis, meta_analysis
+from bamgate.stats.mixed import MixedModel, mixed_model
+from bamgate.stats.pairs import Floats
+from bamgate.stats.result import Result
+
+SAME = 1e-9  # points; one image in a million is worth 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellMeans(Result):
+    """Every cell counts the same, in points.
+
+    Attributes:
+        k: cells.
+        mean, sd: of the cell means.
+        t, df, p, low, high: t test over cell means; the claim of `population`.
+        these_low, these_high: 95 % interval of the mean over exactly these cells, from the spread between seeds
+            within cells: the claim of `these_population`. None where no cell has two seeds or none varies.
+    """
+
+    call: ClassVar[str] = (
+        "scipy.stats.ttest_1samp(cell means, 0).confidence_interval(0.95); "
+        "these cells: ordinary least squares with an effect of each cell, t(seeds - cells)"
+    )
+    k: int
+    mean: float | None = None
+    sd: float | None = None
+    t: float | None = None
+    df: int | None = None
+    p: float | None = None
+    low: float | None = None
+    high: float | None = None
+    population: str = "a new network or data set like these"
+    these_low: float | None = None
+    these_high: float | None = None
+    these_population: str = "these networks and data sets only"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Across(Result):
+    """Three views of the same cells."""
+
+    call: ClassVar[str] = "t over cell means; statsmodels MixedLM; statsmodels combine_effects"
+    cells: CellMeans
+    mixed: MixedModel
+    meta: MetaAnalysis
+
+
+def across(cells: Mapping[str, Sequence[float]]) -> Across:
+    """The difference over cells.
+
+    Args:
+        cells: name of each cell to its paired differences in points, one a seed.
+
+    Raises UsageError for a cell without seeds and for a number that is not finite.
+    """
+    arrays = {name: np.asarray(values, dtype=np.float64) for name, values in cells.items()}
+    for name, x in arrays.items():
+        if x.ndim != 1 or not len(x):
+            raise UsageError(f"cell {name!r} has no seeds; leave it out")
+        if not np.isfinite(x).all():
+            raise UsageError(f"cell {name!r} has a difference that is not finite: {x[~np.isfinite(x)][0]}")
+    flat = [name for name, x in arrays.items() if np.ptp(x) <= SAME]
+    return Across(
+        cells=_cell_means(list(arrays.values())),
+        mixed=mixed_model(arrays, varies=len(flat) < len(arrays)),
+        meta=meta_analysis(arrays, without_spread=flat),
+    )
+
+
+def _cell_means(cells: list[Floats]) -> CellMeans:
+    from scipy import stats
+
+    k = len(cells)
+    if k == 0:
+        return CellMeans(k=0, status="no cells")
+    means = np.array([x.mean() for x in cells])
+    mean = float(means.mean())
+    these_low, these_high = _these_cells(cells, mean)
+    if k < 2:
+        return CellMeans(k=k, mean=mean, these_low=these_low, these_high=these_high, status="needs at least 2 cells")
+    if np.ptp(means) <= SAME:
+        status = "all cell means are equal: no spread to judge by"
+        return CellMeans(k=k, mean=mean, sd=0.0, df=k - 1, these_low=these_low, these_high=these_high, status=status)
+    test = stats.ttest_1samp(means, 0)
+    interval = test.confidence_interval(0.95)
+    return CellMeans(
+        k=k,
+        mean=mean,
+        sd=float(means.std(ddof=1)),
+        t=float(test.statistic),
+        df=k - 1,
+        p=float(test.pvalue),
+        low=float(interval.low),
+        high=float(interval.high),
+        these_low=these_low,
+        these_high=these_high,
+    )
+
+
+def _these_cells(cells: list[Floats], mean: float) -> tuple[float | None, float | None]:
+    """Interval of the mean over these cells, with one variance within all of them."""
+    from scipy import stats
+
+    df = sum(len(x) - 1 for x in cells)
+    if df == 0 or all(np.ptp(x) <= SAME for x in cells):
+        return None, None
+    within = sum(float(((x - x.mean()) ** 2).sum()) for x in cells) / df
+    error = math.sqrt(within * sum(1 / len(x) for x in cells)) / len(cells)
+    low, high = stats.t(df, mean, error).interval(0.95)
+    return float(low), float(high)

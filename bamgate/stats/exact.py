@@ -1,0 +1,140 @@
+"""Tests that assume no distribution. All work on whole numbers of images, so ties are ties.
+
+With fewer than 6 pairs none of them can reach p < 0.05, however clear the difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bamgate.stats.pairs import Pairs, too_few
+from bamgate.stats.result import Result, listen
+
+MOST_EXACT = 20  # 2**20 sign flips
+RESAMPLES = 99_999
+_BATCH = 2_000
+ALL_TIE = "every pair ties: nothing to test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignFlip(Result):
+    """Two-sided p of the mean difference under all exchanges of treatment and control within pairs.
+
+    Attributes:
+        smallest_p: the least p that any signs of these differences could give; pairs that tie do not help.
+        exact: all flips were counted; else `resamples` random ones, with a fixed seed.
+        reachable: smallest_p < 0.05.
+    """
+
+    call: ClassVar[str] = (
+        "all sign flips of the whole-number differences; equals scipy.stats.permutation_test((a, b), "
+        'sum of a - b, permutation_type="samples", n_resamples=inf)'
+    )
+    p: float | None = None
+    smallest_p: float | None = None
+    exact: bool = True
+    resamples: int | None = None
+    reachable: bool = False
+
+
+def sign_flip(pairs: Pairs) -> SignFlip:
+    """The permutation test of paired runs; exact up to 20 pairs."""
+    status = too_few(pairs)
+    if status:
+        return SignFlip(status=status)
+    counts = np.array(pairs.counts, dtype=np.int64)
+    observed = abs(int(counts.sum()))
+    smallest = min(1.0, 2.0 / 2.0 ** int(np.count_nonzero(counts)))
+    if pairs.n <= MOST_EXACT:
+        p, resamples = float(np.mean(np.abs(_flipped_sums(counts)) >= observed)), None
+    else:
+        p, resamples = (1 + _random_extremes(counts, observed)) / (1 + RESAMPLES), RESAMPLES
+        smallest = max(smallest, 1 / (1 + RESAMPLES))
+    return SignFlip(p=p, smallest_p=smallest, exact=resamples is None, resamples=resamples, reachable=smallest < 0.05)
+
+
+def _flipped_sums(counts: np.ndarray) -> np.ndarray:
+    """The sums under all 2**n signs."""
+    sums = np.zeros(1, dtype=np.int64)
+    for count in counts:
+        sums = np.concatenate([sums + count, sums - count])
+    return sums
+
+
+def _random_extremes(counts: np.ndarray, observed: int) -> int:
+    """How many of RESAMPLES random sign flips are as extreme as the observed sum."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for start in range(0, RESAMPLES, _BATCH):
+        signs = 1 - 2 * rng.integers(0, 2, size=(min(_BATCH, RESAMPLES - start), len(counts)))
+        found += int(np.count_nonzero(np.abs(signs @ counts) >= observed))
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedRank(Result):
+    """Wilcoxon's signed-rank test, ties dropped; `statistic` is the smaller sum of ranks.
+
+    Attributes:
+        method: "exact", "permutation" (exact too, for equal ranks) or "asymptotic".
+        n_used: pairs that do not tie.
+    """
+
+    call: ClassVar[str] = 'scipy.stats.wilcoxon(d, zero_method="wilcox", method=method)'
+    statistic: float | None = None
+    p: float | None = None
+    method: str | None = None
+    n_used: int
+
+
+def signed_rank(pairs: Pairs) -> SignedRank:
+    """Wilcoxon's test of the paired differences."""
+    status = too_few(pairs)
+    if status:
+        return SignedRank(n_used=sum(count != 0 for count in pairs.counts), status=status)
+    return rank_differences(pairs.counts)
+
+
+def rank_differences(differences: Sequence[int]) -> SignedRank:
+    """Wilcoxon's test of whole-number differences, by the method that scipy's "auto" takes, but with its name."""
+    from scipy import stats
+
+    d = np.array([value for value in differences if value != 0], dtype=np.float64)
+    n = len(d)
+    if n == 0:
+        return SignedRank(n_used=0, status=ALL_TIE)
+    equal_ranks = len(np.unique(np.abs(d))) < n
+    if equal_ranks:
+        name = "permutation" if n <= 13 else "asymptotic"
+    else:
+        name = "exact" if n <= 50 else "asymptotic"
+    method = stats.PermutationMethod(n_resamples=np.inf) if name == "permutation" else name
+    test, heard = listen(lambda: stats.wilcoxon(d, zero_method="wilcox", method=method))
+    if heard:
+        return SignedRank(n_used=n, method=name, status=f"the test failed: {heard[0]}")
+    return SignedRank(statistic=float(test.statistic), p=float(test.pvalue), method=name, n_used=n)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignTest(Result):
+    """Seeds that the treatment wins, ties and loses, and the two-sided p of equal chances; ties are dropped."""
+
+    call: ClassVar[str] = "scipy.stats.binomtest(wins, wins + losses)"
+    wins: int
+    ties: int
+    losses: int
+    p: float | None = None
+
+
+def sign_test(pairs: Pairs) -> SignTest:
+    """The binomial test of wins against losses."""
+    from scipy import stats
+
+    wins, losses = sum(count > 0 for count in pairs.counts), sum(count < 0 for count in pairs.counts)
+    ties = pairs.n - wins - losses
+    status = too_few(pairs) or (ALL_TIE if ties == pairs.n else None)
+    if status:
+        return SignTest(wins=wins, ties=ties, losses=losses, status=status)
+    return SignTest(wins=wins, ties=ties, losses=losses, p=float(stats.binomtest(wins, wins + losses).pvalue))

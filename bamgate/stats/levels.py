@@ -1,0 +1,49 @@
+"""How accurate one gate is: the mean over seeds with its interval."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bamgate.errors import UsageError
+from bamgate.stats.result import Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level(Result):
+    """n values and, in their unit, where they lie; low and high are the 95 % t interval of the mean over seeds."""
+
+    call: ClassVar[str] = "scipy.stats.t(n - 1, mean, sd / sqrt(n)).interval(0.95), sd by n - 1"
+    n: int
+    mean: float | None = None
+    sd: float | None = None
+    sem: float | None = None
+    low: float | None = None
+    high: float | None = None
+    minimum: float | None = None
+    median: float | None = None
+    maximum: float | None = None
+
+
+def level(values: Sequence[float]) -> Level:
+    """The level of one arm, one value a seed. One seed has a mean and no interval; equal seeds have none either."""
+    from scipy import stats
+
+    x = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(x).all():
+        raise UsageError(f"a level needs finite numbers, got {next(v for v in x.tolist() if not math.isfinite(v))}")
+    n = len(x)
+    if n == 0:
+        return Level(n=0, status="no values")
+    middle: dict[str, Any] = {"mean": float(x.mean()), "minimum": float(x.min()), "median": float(np.median(x))}
+    middle["maximum"] = float(x.max())
+    if n == 1:
+        return Level(n=1, **middle, status="one seed: no interval")
+    if x.min() == x.max():
+        return Level(n=n, **middle, sd=0.0, sem=0.0, status="all values are equal: no spread to judge by")
+    sd = float(x.std(ddof=1))
+    sem = sd / math.sqrt(n)
+    low, high = stats.t(n - 1, middle["mean"], sem).interval(0.95)
+    return Level(n=n, **middle, sd=sd, sem=sem, low=float(low), high=float(high))

@@ -1,0 +1,85 @@
+"""Random-effects meta-analysis of cells, each weighted by how well its seeds tell its mean."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bamgate.stats.pairs import Floats
+from bamgate.stats.result import Result, listen
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetaAnalysis(Result):
+    """Mean difference in points for a new cell like these, by Paule and Mandel with the t of Hartung and Knapp.
+
+    Attributes:
+        k: cells.
+        low, high: 95 % interval of the mean, t(k - 1), from the larger of the random-effects standard error and
+            Hartung and Knapp's, which alone can be narrower than a model without any spread between cells.
+        tau2: variance between cells.
+        i2: share of the spread of cell means that is not due to seeds.
+        prediction_low, prediction_high: where the difference of one new cell lies, t(k - 2); from 3 cells on.
+    """
+
+    call: ClassVar[str] = 'statsmodels.stats.meta_analysis.combine_effects(means, sem**2, method_re="pm", use_t=True)'
+    k: int
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    tau2: float | None = None
+    i2: float | None = None
+    prediction_low: float | None = None
+    prediction_high: float | None = None
+
+
+def meta_analysis(cells: Mapping[str, Floats], *, without_spread: Sequence[str]) -> MetaAnalysis:
+    """The meta-analysis of {cell: differences in points}; a cell without a spread between seeds has no weight."""
+    k = len(cells)
+    if k < 2:
+        return MetaAnalysis(k=k, status="needs at least 2 cells")
+    if without_spread:
+        names = ", ".join(without_spread)
+        return MetaAnalysis(k=k, status=f"no weight for a cell of one seed or of equal differences: {names}")
+    means = np.array([x.mean() for x in cells.values()])
+    variances = np.array([x.var(ddof=1) / len(x) for x in cells.values()])
+    found, heard = listen(lambda: _combine(means, variances))
+    if heard or not _solved(means, variances, float(found.tau2)):
+        return MetaAnalysis(
+            k=k, status=f"the variance between cells was not found: {heard[0] if heard else 'no convergence'}"
+        )
+    return _read(found, k)
+
+
+def _combine(means: Floats, variances: Floats) -> Any:
+    from statsmodels.stats.meta_analysis import combine_effects
+
+    return combine_effects(means, variances, method_re="pm", use_t=True)
+
+
+def _solved(means: Floats, variances: Floats, tau2: float) -> bool:
+    """Whether Paule and Mandel's equation holds, of which the library does not tell."""
+    weights = 1 / (variances + tau2)
+    mean = (weights * means).sum() / weights.sum()
+    excess = float((weights * (means - mean) ** 2).sum()) - (len(means) - 1)
+    return excess <= 1e-3 if tau2 == 0 else abs(excess) <= 1e-3
+
+
+def _read(found: Any, k: int) -> MetaAnalysis:
+    from scipy import stats
+
+    mean, tau2 = float(found.mean_effect_re), float(found.tau2)
+    error = max(float(found.sd_eff_w_re), float(found.sd_eff_w_re_hksj))
+    low, high = stats.t(k - 1, mean, error).interval(0.95)
+    ahead = stats.t(k - 2, mean, float(np.hypot(error, np.sqrt(tau2)))).interval(0.95) if k > 2 else (None, None)
+    return MetaAnalysis(
+        k=k,
+        mean=mean,
+        low=float(low),
+        high=float(high),
+        tau2=tau2,
+        i2=max(0.0, float(found.i2)),
+        prediction_low=None if ahead[0] is None else float(ahead[0]),
+        prediction_high=None if ahead[1] is None else float(ahead[1]),
+    )

@@ -1,0 +1,91 @@
+"""The mixed model of the differences: d = mean + cell + seed, both random."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from bamgate.stats.pairs import Floats
+from bamgate.stats.result import Result, listen
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixedModel(Result):
+    """Mean difference in points for a new cell like these, by restricted maximum likelihood.
+
+    With as many seeds in each cell it equals the t test over cell means.
+
+    Attributes:
+        k, df: cells, k - 1.
+        mean, se, low, high, p: by t(k - 1), not by the normal, which is far too sure with few cells.
+        tau2, sigma2: variance between cells, variance between seeds within a cell.
+    """
+
+    call: ClassVar[str] = 'statsmodels MixedLM, "d ~ 1", groups=cell, reml=True; p and interval by t(k - 1)'
+    k: int
+    mean: float | None = None
+    se: float | None = None
+    tau2: float | None = None
+    sigma2: float | None = None
+    df: int | None = None
+    p: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+def mixed_model(cells: Mapping[str, Floats], *, varies: bool) -> MixedModel:
+    """The model of {cell: differences in points}; `varies` says that some cell's seeds differ."""
+    k = len(cells)
+    status = _no_model(cells, varies=varies)
+    if status:
+        return MixedModel(k=k, status=status)
+    d = np.concatenate(list(cells.values()))
+    groups = np.repeat(np.arange(k), [len(x) for x in cells.values()])
+    unit = float(d.std(ddof=1))  # the optimiser's steps suit numbers near 1
+    try:
+        fit, heard = listen(lambda: _fit(d / unit, groups))
+    except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
+        return MixedModel(k=k, status=f"the mixed model failed: {error}")
+    # MixedLM may call itself converged beside warnings that it is not; silent fits alone were found right.
+    if heard or not fit.converged:
+        return MixedModel(k=k, status=_why(heard))
+    return _read(fit, k, unit)
+
+
+def _no_model(cells: Mapping[str, Floats], *, varies: bool) -> str | None:
+    if len(cells) < 2:
+        return "needs at least 2 cells"
+    if all(len(x) < 2 for x in cells.values()):
+        return "one seed in each cell: the spread between cells cannot be told from that between seeds"
+    return None if varies else "no spread between seeds within any cell"
+
+
+def _fit(d: Floats, groups: Any) -> Any:
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
+    return MixedLM(d, np.ones((len(d), 1)), groups=groups).fit(reml=True)
+
+
+def _why(heard: list[str]) -> str:
+    if any("boundary" in warning or "singular" in warning for warning in heard):
+        return "hardly more spread between cells than their seeds explain: the mixed model ends on its boundary"
+    return f"the mixed model did not converge: {heard[0].rstrip('.') if heard else 'no reason given'}"
+
+
+def _read(fit: Any, k: int, unit: float) -> MixedModel:
+    from scipy import stats
+
+    mean, se = float(fit.fe_params[0]) * unit, float(fit.bse_fe[0]) * unit
+    low, high = stats.t(k - 1, mean, se).interval(0.95)
+    return MixedModel(
+        k=k,
+        mean=mean,
+        se=se,
+        tau2=float(np.asarray(fit.cov_re)[0, 0]) * unit**2,
+        sigma2=float(fit.scale) * unit**2,
+        df=k - 1,
+        p=2 * float(stats.t.sf(abs(mean / se), k - 1)),
+        low=float(low),
+        high=float(high),
+    )

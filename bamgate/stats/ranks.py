@@ -1,0 +1,54 @@
+"""Three or more gates over many cells by rank. For an appendix: with a handful of cells it sees next to nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from bamgate.errors import UsageError
+from bamgate.stats.result import Result, listen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Friedman(Result):
+    """Friedman's test that k gates rank alike over n cells, and Iman and Davenport's less timid F.
+
+    Attributes:
+        mean_ranks: of each gate, 1 the best.
+        p, f_p: of chi2 and of f; f is None where every cell ranks the gates alike.
+    """
+
+    call: ClassVar[str] = "scipy.stats.friedmanchisquare; F = (n - 1) chi2 / (n (k - 1) - chi2)"
+    k: int
+    n: int
+    mean_ranks: dict[str, float]
+    chi2: float | None = None
+    p: float | None = None
+    f: float | None = None
+    f_p: float | None = None
+
+
+def friedman(means: Mapping[str, Mapping[str, float]]) -> Friedman:
+    """{gate: {cell: mean over seeds}}, higher is better; UsageError unless all gates have the same cells."""
+    from scipy import stats
+
+    k, cells = len(means), sorted(set().union(*means.values()))
+    for gate, levels in means.items():
+        missing = [cell for cell in cells if cell not in levels]
+        if missing:
+            raise UsageError(f"gate {gate!r} has no result in cell {missing[0]!r}; all gates need the same cells")
+    table = np.array([[levels[cell] for cell in cells] for levels in means.values()], dtype=np.float64)
+    n = len(cells)
+    ranks = stats.rankdata(-table, axis=0).mean(axis=1) if n else []
+    mean_ranks = {gate: float(rank) for gate, rank in zip(means, ranks, strict=False)}
+    if k < 3 or n < 2:
+        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="needs at least 3 gates and 2 cells")
+    test, heard = listen(lambda: stats.friedmanchisquare(*table))
+    chi2 = float(test.statistic)
+    if heard or not np.isfinite(chi2):
+        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="all gates tie in every cell: nothing to test")
+    left = n * (k - 1) - chi2
+    f = (n - 1) * chi2 / left if left > 1e-9 else None
+    f_p = None if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
+    return Friedman(k=k, n=n, mean_ranks=mean_ranks, chi2=chi2, p=float(test.pvalue), f=f, f_p=f_p)

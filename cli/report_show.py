@@ -1,0 +1,88 @@
+"""What `bamgate report` reads, and its table for the terminal."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bamgate.cli.console import err, out, table
+from bamgate.collect import collect
+from bamgate.errors import UsageError
+from bamgate.reports.design import Design, design_of, restrict
+from bamgate.reports.records import Records, read_records, read_runs
+
+
+class Asked(NamedTuple):
+    """The options that choose what is compared."""
+
+    reference: str | None
+    arms: tuple[str, ...]
+    rope: float | None
+    where: tuple[str, ...]
+
+
+def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
+    """The comparison that was asked for, with its rows; tables that lag behind the cells are rebuilt first."""
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("the same folder is given twice")
+    for folder in folders:
+        _refresh(folder)
+    runs = read_runs(folders)
+    design = design_of(folders, runs, asked.reference)
+    design = restrict(design, arms=asked.arms, where=_where(asked.where), rope=asked.rope)
+    return design, read_records(folders, design, runs)
+
+
+def _refresh(folder: Path) -> None:
+    ended = {path.parent.name for path in folder.glob("cells/*/result.json")}
+    if not (folder / "runs.csv").is_file():
+        if not ended:
+            raise UsageError(f"{folder} has no runs.csv and no finished cells; `bamgate study run` makes them")
+        collect(folder)
+    elif ended - set(read_runs_cells(folder)):
+        collect(folder)
+
+
+def read_runs_cells(folder: Path) -> list[str]:
+    """The cells that runs.csv has, without a look at the rest of it."""
+    import csv
+
+    with (folder / "runs.csv").open(encoding="utf-8", errors="replace", newline="") as file:
+        return [row["cell"] for row in csv.DictReader(file) if row.get("cell")]
+
+
+def _where(given: Sequence[str]) -> dict[str, str]:
+    parts = [text.split("=", 1) for text in given]
+    for text, part in zip(given, parts, strict=True):
+        if len(part) < 2 or not all(part):
+            raise UsageError(f"--where {text!r} cannot be read (allowed: NAME=VALUE, as model=resnet20)")
+    return dict(part for part in parts if len(part) == 2)
+
+
+def show_verdicts(stats: dict[str, Any]) -> None:
+    """The first sentence, then a row a comparison."""
+    console, head = out(), stats["headline"]
+    console.print(stats["design"]["question"], markup=False)
+    for text in (head["sentence"], head["sure"], head["why"]):
+        if text:
+            console.print(text, markup=False)
+    contexts = len(stats["design"]["contexts"]) > 1
+    columns = [*(["context"] if contexts else []), "pairs", "mean difference", "95 % interval", "Holm p", "verdict"]
+    title = f"\nPoints above {stats['design']['reference']} on the same seeds"
+    grid = table(title, "arm", *columns, text=("context", "verdict"))
+    for row in stats["contrasts"]:
+        t = row["t"]
+        interval = "-" if t["low"] is None else f"{t['low']:+.2f} to {t['high']:+.2f}"
+        mean = "-" if t["mean"] is None else f"{t['mean']:+.2f}"
+        p = "-" if row["holm_p"] is None else _p(row["holm_p"])
+        names = [row["arm"], row["context"]] if contexts else [row["arm"]]
+        grid.add_row(*names, str(t["n"]), mean, interval, p, row["verdict"]["word"])
+    console.print(grid)
+    for row in stats["across"]:
+        console.print(f"{row['arm']} over all contexts: {row['verdict_new']['sentence']}", markup=False)
+    if not stats["design"]["rope_declared"]:
+        note = f"no margin was declared: {stats['design']['rope']:g} points were taken as too small to matter (--rope)"
+        err().print(note, markup=False)
+
+
+def _p(p: float) -> str:
+    return "<0.0001" if p < 0.0001 else f"{p:.4f}"

@@ -1,0 +1,85 @@
+"""What `bamgate study merge` and `add-seeds` say."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from bamgate.cli.console import err, out
+from bamgate.cli.study import MANY
+from bamgate.cli.study_prepare import require_code, ways_of
+from bamgate.collect import collected
+from bamgate.errors import DataError
+from bamgate.studies.add_seeds import add_seeds
+from bamgate.studies.folder import stored_content
+from bamgate.studies.merge import Joined, join
+from bamgate.studies.parts import Survey, damage, parts_of, survey
+from bamgate.studies.study import from_plain, gates_of_code
+
+# Of twenty thousand simulated studies of two equal arms, paired t tests at 0.05 after each look: 8.8 % and 16.9 %.
+PEEKING = (
+    "Seeds added because of what was seen make p values too small: where there is no difference, p < 0.05 comes up in "
+    "9 % of studies, not 5 %, after looks at 5 and at 10 seeds, in 17 % after a look at each from 3 to 10. "
+    "Say that they were added; study.json keeps it."
+)
+
+
+def merge_parts(folders: Sequence[Path], into: Path, *, keep_first: bool) -> None:
+    """Join, or refuse with every reason."""
+    parts = parts_of(folders, into)
+    _refuse(damage(parts), "the parts are damaged")
+    found = survey(parts, into)
+    lines = [line for of_cell in found.differences.values() for line in of_cell]
+    if keep_first:
+        for line in lines:
+            err().print(f"kept the first: {line}", markup=False)
+    else:
+        many = f"{len(found.differences)} cell{'s have' if len(found.differences) > 1 else ' has'}"
+        _refuse(lines, f"{many} different results in different parts (--keep-first keeps those of the first)")
+    _show_joined(found, join(found, into), into)
+
+
+def _refuse(lines: list[str], why: str) -> None:
+    for line in lines:
+        out().print(line, markup=False, soft_wrap=True)
+    if lines:
+        raise DataError(f"{why}; nothing was written")
+
+
+def _show_joined(found: Survey, joined: Joined, into: Path) -> None:
+    content = found.content
+    cells = len({row["cell"] for row in content["cells"]})
+    there = len(found.sources) - joined.copied - len(joined.held)
+    missing = cells - joined.copied - there
+    where = f"{into}: {content['name']}, seeds {content['study']['seeds']}, {cells} cells"
+    out().print(f"{where}: {joined.copied} copied, {there} there before, {missing} missing", markup=False)
+    same = sum(len(folders) > 1 for cell, folders in found.sources.items() if cell not in found.differences)
+    if same:
+        out().print(f"{same} with the same results in several parts, kept once", markup=False)
+    for part, cell in found.unfinished:
+        now = "at work on it; merge again when it has ended" if cell.status == "running" else "nobody at work on it"
+        text = f"left out: {cell.name}, epoch {cell.epoch} of {cell.epochs} in {part}, {now}"
+        err().print(text, markup=False)
+    for folder in joined.held:
+        err().print(f"left out: a process is at work on {folder}; merge again when it has ended", markup=False)
+    if ways := ways_of(collected(into)[0]):
+        err().print(f"the cells were executed in different ways ({ways}) and will not be compared", markup=False)
+    _next(into, ["study", "run"] if missing else ["report"])
+
+
+def _next(folder: Path, command: list[str]) -> None:
+    content = stored_content(folder)
+    words = ["bamgate", *command, str(folder)]
+    if command == ["study", "run"]:
+        words += ["--allow-code"] if gates_of_code(from_plain(content["study"])) else []
+        words += ["--yes"] if len({row["cell"] for row in content["cells"]}) > MANY else []
+    err().print(f"Next: {shlex.join(words)}", markup=False)
+
+
+def add(folder: Path, number: int, data_dir: Path | None, *, code: bool) -> None:
+    """Add seeds, and say what that does to the statistics."""
+    require_code(from_plain(stored_content(folder)["study"]), code)
+    added = add_seeds(folder, number, data_dir)
+    cells = f"{added.cells - added.cells_before} cells more, {added.cells} in all"
+    out().print(f"{folder}: seeds {added.seeds} added, {cells}", markup=False)
+    err().print(PEEKING, markup=False)
+    _next(folder, ["study", "run"])

@@ -1,0 +1,43 @@
+"""From the rows of a study to every number of its report."""
+
+from typing import Any
+
+from bamgate.reports.analysis.across import across
+from bamgate.reports.analysis.attribution import attribution
+from bamgate.reports.analysis.confounds import confounds
+from bamgate.reports.analysis.contrasts import contrasts
+from bamgate.reports.analysis.headline import headline
+from bamgate.reports.analysis.interim import without_tests
+from bamgate.reports.analysis.levels import costs, execution, failures, levels, progress
+from bamgate.reports.analysis.mechanism import learned, mechanism
+from bamgate.reports.design import Design
+from bamgate.reports.records import Outcomes, Records
+
+SCHEMA = 1
+
+__all__ = ["SCHEMA", "analyse"]
+
+
+def analyse(design: Design, records: Records, outcomes: Outcomes) -> dict[str, Any]:
+    """Every number of a report, plain types only: what stats.json holds."""
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "design": design.to_dict(),
+        "progress": progress(design, records),
+        "levels": levels(design, records),
+        "contrasts": contrasts(design, records, outcomes),
+        "attribution": attribution(design, records),
+        "learned": learned(design, records),
+        "mechanism": mechanism(design, records),
+        "failures": failures(design, records),
+        "costs": costs(design, records),
+    }
+    found["across"] = across(design, found["contrasts"])
+    left_out = sum("executed" in item["why"] for row in found["contrasts"] for item in row["left_out"])
+    found["execution"] = execution(records, left_out)
+    found["confounds"] = confounds(design, records, found["attribution"])
+    if not found["progress"]["complete"]:
+        for name in ("contrasts", "across", "attribution"):
+            found[name] = without_tests(found[name])
+    found["headline"] = headline(design, found)
+    return found

@@ -1,0 +1,66 @@
+"""Over several contexts: what holds for these networks and data sets, and what for a new one like them."""
+
+from typing import Any
+
+from bamgate import stats
+from bamgate.reports.design import Design
+
+Plain = dict[str, Any]
+SAME = 1e-9  # points; below what one image is worth
+
+
+def across(design: Design, contrasts: list[Plain]) -> list[Plain]:
+    """A row for each arm that was compared in two contexts or more; a context is a cell here.
+
+    Args:
+        contrasts: as `contrasts.contrasts` makes them.
+    """
+    rows = []
+    for arm in design.arms:
+        cells = {c["context"]: c["differences"] for c in contrasts if c["arm"] == arm and c["differences"]}
+        if len(cells) > 1:
+            rows.append((arm, cells, stats.across(cells)))
+    adjusted = stats.holm({arm: found.cells.p for arm, _, found in rows})
+    return [
+        {
+            "arm": arm,
+            "reference": design.reference,
+            "cells": {context: sum(values) / len(values) for context, values in cells.items()},
+            "across": found.to_dict(),
+            "holm_p": adjusted[arm],
+            "verdict_new": _verdict(found.cells, cells, design.rope, adjusted[arm]),
+        }
+        for arm, cells, found in rows
+    ]
+
+
+def _verdict(found: stats.CellMeans, cells: dict[str, list[float]], rope: float, holm_p: float | None) -> Plain:
+    """The rule of one context, on the means of the cells."""
+    means = [sum(values) / len(values) for values in cells.values()]
+    t = stats.PairedT(
+        n=found.k,
+        mean=found.mean,
+        sd=found.sd,
+        t=found.t,
+        df=found.df,
+        p=found.p,
+        low=found.low,
+        high=found.high,
+        status=found.status,
+    )
+    equal = _equivalence(means, rope)
+    plan = stats.Planning(n=found.k, status="more networks or data sets are needed, not more seeds")
+    return stats.verdict(t, equal, rope=rope, holm_p=holm_p, planning=plan).to_dict()
+
+
+def _equivalence(means: list[float], rope: float) -> stats.Equivalence:
+    """Two one-sided t tests of the cell means, and their 90 % interval."""
+    from scipy.stats import ttest_1samp
+
+    if len(means) < 2 or max(means) - min(means) < SAME:
+        return stats.Equivalence(rope=rope, status="the means of the cells have no spread to judge by")
+    lower = float(ttest_1samp(means, -rope, alternative="greater").pvalue)
+    upper = float(ttest_1samp(means, rope, alternative="less").pvalue)
+    interval = ttest_1samp(means, 0).confidence_interval(0.90)
+    low, high = float(interval.low), float(interval.high)
+    return stats.Equivalence(rope=rope, p=max(lower, upper), p_lower=lower, p_upper=upper, low=low, high=high)

@@ -1,0 +1,132 @@
+"""An arm against the reference, on the same seeds: every statistic, then the verdict."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bamgate import stats
+from bamgate.reports.analysis.pairing import Paired, pair
+from bamgate.reports.design import Design
+from bamgate.reports.records import Outcomes, Records
+
+Plain = dict[str, Any]
+LAST = 5  # epochs that the mean of the last epochs is over, and never more than the last quarter of them
+
+
+def contrasts(design: Design, records: Records, outcomes: Outcomes) -> list[Plain]:
+    """Every arm against the reference in every context; p values corrected in one family, verdicts last."""
+    found = [
+        _contrast(design, records, outcomes, arm, context)
+        for context in design.contexts
+        for arm in design.arms
+        if arm != design.reference and _is_planned(design, arm, context)
+    ]
+    family = f"{len(found)} comparisons with {design.reference}" if len(found) > 1 else "one comparison"
+    adjusted = stats.holm({number: row["_t"].p for number, row in enumerate(found)})
+    for number, row in enumerate(found):
+        row |= {"family": family, "holm_p": adjusted[number]}
+        parts = row.pop("_t"), row.pop("_equivalence"), row.pop("_planning")
+        row["verdict"] = _verdict(design, adjusted[number], *parts)
+    return found
+
+
+def _is_planned(design: Design, arm: str, context: str) -> bool:
+    return all(any(p.arm == a and p.context == context for p in design.places) for a in (arm, design.reference))
+
+
+def _verdict(
+    design: Design, holm_p: float | None, t: stats.PairedT, equal: stats.Equivalence, plan: stats.Planning
+) -> Plain:
+    return stats.verdict(t, equal, rope=design.rope, holm_p=holm_p, planning=plan).to_dict()
+
+
+def _contrast(design: Design, records: Records, outcomes: Outcomes, arm: str, context: str) -> Plain:
+    paired = pair(design, records, arm, design.reference, context)
+    pairs = paired.pairs
+    t, equal, plan = (
+        stats.paired_t(pairs),
+        stats.equivalence(pairs, design.rope),
+        stats.planning(pairs, design.rope),
+    )
+    results: dict[str, stats.Result] = {
+        "t": t,
+        "bca": stats.bca(pairs),
+        "sign_flip": stats.sign_flip(pairs),
+        "signed_rank": stats.signed_rank(pairs),
+        "sign_test": stats.sign_test(pairs),
+        "effect": stats.effect_size(pairs),
+        "superiority": stats.superiority(pairs),
+        "unpaired": stats.unpaired(pairs),
+        "equivalence": equal,
+        "posterior": stats.posterior(pairs, design.rope),
+        "bayes": stats.bayes_factor(pairs),
+        "planning": plan,
+    }
+    return {
+        "context": context,
+        "arm": arm,
+        "reference": design.reference,
+        "kind": "arm",
+        "seeds": paired.seeds,
+        "left_out": list(paired.left_out),
+        "differences": [float(d) for d in pairs.differences],
+        **{name: result.to_dict() for name, result in results.items()},
+        **_with_failures(records, design, arm, context),
+        "images": _images(paired, outcomes),
+        "robust": _robust(paired, records),
+        "_t": t,
+        "_equivalence": equal,
+        "_planning": plan,
+    }
+
+
+def _with_failures(records: Records, design: Design, arm: str, context: str) -> Plain:
+    """The sensitivity of the comparison to runs that diverged; None where none did."""
+    arms = [records.of(name, context) for name in (arm, design.reference)]
+    failed = [int((runs["status"] == "diverged").sum()) for runs in arms]
+    if not any(failed):
+        return {"worst_rank": None, "fisher": None}
+    seeds = [seed for seed in arms[0].index if seed in arms[1].index]
+    scores = [
+        [None if runs.loc[s, "status"] == "diverged" else int(runs.loc[s, "correct"]) for s in seeds] for runs in arms
+    ]
+    return {
+        "worst_rank": stats.worst_rank(scores[0], scores[1]).to_dict(),
+        "fisher": stats.fisher(failed[0], len(arms[0]), failed[1], len(arms[1])).to_dict(),
+    }
+
+
+def _images(paired: Paired, outcomes: Outcomes) -> Plain | None:
+    """How far other test images alone would move the difference; None where outcomes are not here."""
+    correct = [[outcomes.of(cell) for cell in frame["cell"]] for frame in (paired.treatment, paired.control)]
+    if not paired.seeds or any(row is None for rows in correct for row in rows):
+        return None
+    matrices = [np.array(rows) for rows in correct]
+    tests = [
+        {"seed": seed, **stats.mcnemar(a, b).to_dict()} for seed, a, b in zip(paired.seeds, *matrices, strict=True)
+    ]
+    return {"bootstrap": stats.image_bootstrap(matrices[0], matrices[1]).to_dict(), "mcnemar": tests}
+
+
+def _robust(paired: Paired, records: Records) -> Plain:
+    """The same comparison by other readings of the accuracy, each fixed beforehand; the best epoch is selected."""
+    cells = {*paired.treatment["cell"], *paired.control["cell"]}
+    epochs = records.epochs[records.epochs["cell"].isin(cells)]
+    last = max(1, min(LAST, int(epochs.groupby("cell").size().min()) // 4)) if len(epochs) else 1
+    correct = epochs.groupby("cell")["test_correct"]
+    return {
+        "last": last,
+        "mean_last": _reading(paired, epochs.groupby("cell").tail(last).groupby("cell")["test_correct"].sum(), last),
+        "best": _reading(paired, correct.max(), 1),
+    }
+
+
+def _reading(paired: Paired, counts: pd.Series, epochs: int) -> Plain:
+    """t of the difference by another count of correct images, a sum over so many epochs."""
+    cells = [list(frame["cell"]) for frame in (paired.treatment, paired.control)]
+    if not all(cell in counts.index for row in cells for cell in row):
+        return stats.PairedT(n=0, status="the runs have no rows in epochs.csv").to_dict()
+    values = [tuple(int(counts[cell]) for cell in row) for row in cells]
+    points = paired.pairs.points / epochs
+    return stats.paired_t(stats.Pairs(treatment=values[0], control=values[1], points=points)).to_dict()

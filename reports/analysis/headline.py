@@ -1,0 +1,207 @@
+"""The answer in three sentences: what was found, how sure it is, and why."""
+
+import itertools
+from typing import Any
+
+from bamgate.reports.design import Design
+
+Plain = dict[str, Any]
+PATHS = {  # from the first gate to the second by steps that change one property each
+    ("sigmoid", "tanh"): (
+        ("sigmoid", "centred-sigmoid", "tanh-half", "tanh"),
+        ("sigmoid", "centred-sigmoid", "tanh-quarter", "tanh"),
+    )
+}
+
+
+def headline(design: Design, facts: Plain) -> Plain:
+    """The first screen of a report, from what has been found.
+
+    Args:
+        facts: "progress", "contrasts", "across", "attribution", "mechanism".
+    """
+    arm, reference = design.headline, design.reference
+    names: Plain = {"arm": arm, "reference": reference, "context": None}
+    if not facts["progress"]["complete"]:
+        return {**names, "word": "interim", **_interim(facts["progress"])}
+    rows = [row for row in facts["contrasts"] if row["arm"] == arm]
+    new = next((row for row in facts["across"] if row["arm"] == arm), None)
+    why = _why(design, facts, rows)
+    if new is not None:
+        return {**names, "word": new["verdict_new"]["word"], **_over_contexts(design, new, rows), "why": why}
+    if not rows:
+        return {
+            **names,
+            "word": "undecided",
+            "sentence": f"No context holds both {arm} and {reference}.",
+            "sure": "",
+            "why": why,
+        }
+    names["context"] = rows[0]["context"] or None
+    word = rows[0]["verdict"]["word"]
+    return {**names, "word": word, "sentence": _sentence(design, rows[0]), "sure": _sure(design, rows[0]), "why": why}
+
+
+def _interim(progress: Plain) -> Plain:
+    done = f"{progress['seeds_done']} of {progress['seeds_planned']} seeds"
+    runs = f"{progress['planned'] - progress['missing']} of {progress['planned']} runs"
+    return {
+        "sentence": f"Interim: {done} are complete ({runs} have ended), so there is no verdict yet.",
+        "sure": "Looking at results before all planned seeds are in, and stopping when they please, finds differences "
+        "that are not there; no p value is given until the study is complete.",
+        "why": "",
+    }
+
+
+def _sentence(design: Design, row: Plain) -> str:
+    word, t, margin = row["verdict"]["word"], row["t"], _margin(design)
+    arm, reference = row["arm"], row["reference"]
+    if t["mean"] is None:
+        return f"Undecided: there are no pairs of {arm} and {reference} to compare."
+    size, evidence = _size(t["mean"]), _evidence(t)
+    if t["low"] is None:
+        return f"Undecided: {arm} scored {size} {reference} ({evidence}); {t['status']}."
+    if word in ("better", "worse"):
+        return f"{arm} is {word} than {reference}: {size} it ({evidence}), beyond the {margin}."
+    if word in ("better, size may be negligible", "worse, size may be negligible"):
+        how = word.split(",")[0]
+        return f"{arm} is {how} than {reference}, {size} it ({evidence}); whether beyond the {margin} is open."
+    if word == "equivalent":
+        equal = row["equivalence"]
+        return (
+            f"{arm} and {reference} are equivalent here: the difference, {t['mean']:+.2f} points (90 % interval "
+            f"{equal['low']:+.2f} to {equal['high']:+.2f}, {t['n']} seeds), lies within the {margin}."
+        )
+    return f"Undecided: {arm} scored {size} {reference} ({evidence}), {_doubt(row)}{_missing(design, row)}."
+
+
+def _doubt(row: Plain) -> str:
+    """Why there is no direction: the interval, or the number of comparisons."""
+    if row["t"]["low"] <= 0 <= row["t"]["high"]:
+        return "which chance alone can bring"
+    return f"an interval without 0, but not after the correction for {row['family']} (p = {_p(row['holm_p'])})"
+
+
+def _missing(design: Design, row: Plain) -> str:
+    missing = row["verdict"]["seeds_missing"]
+    if missing:
+        return f"; at this spread it takes {missing} more seeds to see {_points(design.rope)}"
+    return "" if missing is None else f"; as many seeds as it takes to see {_points(design.rope)} are here"
+
+
+def _sure(design: Design, row: Plain) -> str:
+    posterior, flip, n = row["posterior"], row["sign_flip"], row["t"]["n"]
+    if posterior["below"] is None:
+        return f"With {n} pair{'' if n == 1 else 's'} nothing can be said about chance: {posterior['status']}."
+    rope = _points(design.rope)
+    shares = {
+        "below": f"worse by more than {rope}",
+        "inside": f"within ±{rope}",
+        "above": f"better by more than {rope}",
+    }
+    chances = ", ".join(f"{_percent(posterior[name])} {text}" for name, text in shares.items())
+    exact = (
+        f"exact sign-flip test p = {_p(flip['p'])}"
+        if flip["reachable"]
+        else f"{n} pairs are too few for any exact test to reach p < 0.05"
+    )
+    wins = row["sign_test"]
+    return (
+        f"Given these seeds and no prior knowledge, the chances for {row['arm']} are: {chances}. "
+        f"It won on {wins['wins']} of {n} seeds; {exact}."
+    )
+
+
+def _over_contexts(design: Design, new: Plain, rows: list[Plain]) -> Plain:
+    cells, verdict, rope = new["across"]["cells"], new["verdict_new"], _points(design.rope)
+    words: dict[str, int] = {}
+    for row in rows:
+        words[row["verdict"]["word"]] = words.get(row["verdict"]["word"], 0) + 1
+    counts = ", ".join(f"{word} in {number}" for word, number in words.items())
+    interval = "no interval" if cells["low"] is None else f"95 % interval {cells['low']:+.2f} to {cells['high']:+.2f}"
+    size = "cannot be told" if cells["mean"] is None else _size(cells["mean"])
+    sentence = (
+        f"{verdict['word'].capitalize()}, for a new network or data set like these {cells['k']}: {new['arm']} scored "
+        f"{size} {new['reference']} ({interval} over their means); one by one it is {counts}."
+    )
+    sure = (
+        f"The interval speaks of a new network or data set; for these {cells['k']} alone it is "
+        f"{_interval(cells['these_low'], cells['these_high'])} points. "
+        f"Differences within ±{rope} count as too small to matter."
+    )
+    return {"sentence": sentence, "sure": sure}
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "unknown" if low is None or high is None else f"{low:+.2f} to {high:+.2f}"
+
+
+def _why(design: Design, facts: Plain, rows: list[Plain]) -> str:
+    """The steps from the reference to the arm, where the study holds them all; else what the gates did."""
+    if not rows:
+        return ""
+    return " ".join(text for text in (_steps(design, facts, rows[0]["context"]), _muting(facts, rows[0])) if text)
+
+
+def _steps(design: Design, facts: Plain, context: str) -> str:
+    known = {(r["treatment"], r["control"]): r for r in facts["attribution"] if r["context"] == context}
+    for path in PATHS.get((design.reference, design.headline), ()):
+        steps = [known.get((after, before)) for before, after in itertools.pairwise(path)]
+        if all(step is not None and step["t"]["mean"] is not None for step in steps):
+            parts = ", ".join(f"{s['property']} {s['t']['mean']:+.2f}" for s in steps if s)
+            sure = [s["property"] for s in steps if s and (s["holm_p"] or 1) < 0.05]
+            return f"Step by step from {path[0]} to {path[-1]}: {parts} points; {_told(sure, len(steps))}."
+    return ""
+
+
+def _told(sure: list[str], steps: int) -> str:
+    if len(sure) == steps:
+        return "each of them can be told from chance"
+    return (
+        f"only the {' and the '.join(sure)} can be told from chance" if sure else "none can be told from chance alone"
+    )
+
+
+def _muting(facts: Plain, row: Plain) -> str:
+    """Share of values below 1, over sites, of both arms."""
+    shares = {}
+    for arm in (row["reference"], row["arm"]):
+        means = [
+            m["attenuated"]["mean"]
+            for m in facts["mechanism"]
+            if m["arm"] == arm and m["context"] == row["context"] and m["attenuated"]["mean"] is not None
+        ]
+        if not means:
+            return ""
+        shares[arm] = sum(means) / len(means)
+    parts = " and ".join(f"{arm} {share:.0f} %" for arm, share in shares.items())
+    return f"At the end of training {parts} of the values were attenuated (s < 1)."
+
+
+def _size(mean: float) -> str:
+    if mean == 0:
+        return "exactly as high as"
+    return f"{abs(mean):.2f} points {'above' if mean > 0 else 'below'}"
+
+
+def _evidence(t: Plain) -> str:
+    seeds = f"{t['n']} seed{'s' if t['n'] != 1 else ''}"
+    return seeds if t["low"] is None else f"95 % interval {t['low']:+.2f} to {t['high']:+.2f}, {seeds}"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return "over 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"
+
+
+def _p(p: float) -> str:
+    return "below 0.0001" if p < 0.0001 else f"{p:.4f}".rstrip("0").rstrip(".")
+
+
+def _margin(design: Design) -> str:
+    return f"±{design.rope:g}-point margin below which a difference does not matter"
+
+
+def _points(value: float) -> str:
+    return f"{value:g} point{'' if value == 1 else 's'}"

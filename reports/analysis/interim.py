@@ -1,0 +1,28 @@
+"""Before a study is complete its tests are withheld: to look, and to stop when it pleases, finds what is not there."""
+
+from typing import Any
+
+STATUS = "interim: no test before all planned runs have ended"
+TESTS = ("p", "holm_p", "p_lower", "p_upper")
+
+
+def without_tests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with every p value, verdict and statement of chance taken out; means and intervals stay."""
+    return [_withheld(row) for row in rows]
+
+
+def _withheld(value: Any, name: str = "") -> Any:
+    if name in ("posterior", "bayes", "sign_flip", "signed_rank", "fisher", "worst_rank") and isinstance(value, dict):
+        return {key: _nothing(key, item) for key, item in value.items()}
+    if name in ("verdict", "verdict_new"):
+        return {**dict.fromkeys(value), "word": "interim", "sentence": STATUS, "call": value["call"]}
+    if isinstance(value, dict):
+        kept = {key: None if key in TESTS else _withheld(item, key) for key, item in value.items()}
+        return {**kept, "sentence": ""} if "property" in kept else kept
+    if isinstance(value, list):
+        return [_withheld(item) for item in value]
+    return value
+
+
+def _nothing(key: str, item: Any) -> Any:
+    return item if key == "call" else STATUS if key == "status" else None

@@ -1,0 +1,68 @@
+"""Which runs of two arms make a pair, and why the others do not."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bamgate.errors import DataError
+from bamgate.reports.design import Design
+from bamgate.reports.records import EXECUTION, Records
+from bamgate.stats import Pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paired:
+    """Runs of two arms in one context, seed by seed.
+
+    Args:
+        treatment, control: rows of runs.csv, indexed by seed, the seeds of both in the same order.
+        left_out: seeds that make no pair, and why.
+    """
+
+    treatment: pd.DataFrame
+    control: pd.DataFrame
+    left_out: tuple[dict[str, Any], ...]
+
+    @property
+    def seeds(self) -> list[int]:
+        return [int(seed) for seed in self.treatment.index]
+
+    @property
+    def pairs(self) -> Pairs:
+        """Images correct; DataError where the arms were tested on different numbers of images."""
+        totals = sorted({int(total) for frame in (self.treatment, self.control) for total in frame["total"]})
+        if len(totals) > 1:
+            raise DataError(f"pairs need one test set: runs with {totals[0]} and with {totals[1]} images")
+        counts = [tuple(int(n) for n in frame["correct"]) for frame in (self.treatment, self.control)]
+        return Pairs(treatment=counts[0], control=counts[1], points=100 / totals[0] if totals else 1.0)
+
+
+def pair(design: Design, records: Records, treatment: str, control: str, context: str) -> Paired:
+    """The seeds that both arms finished, executed in the same way."""
+    arms = {treatment: records.of(treatment, context), control: records.of(control, context)}
+    planned = sorted({p.seed for p in design.places if p.context == context and p.arm in arms})
+    kept, left_out = [], []
+    for seed in planned:
+        why = _why_not(seed, arms)
+        if why is None:
+            kept.append(seed)
+        else:
+            left_out.append({"seed": seed, "why": why})
+    frames = [frame.loc[kept] for frame in arms.values()]
+    return Paired(treatment=frames[0], control=frames[1], left_out=tuple(left_out))
+
+
+def _why_not(seed: int, arms: dict[str, pd.DataFrame]) -> str | None:
+    missing = [arm for arm, runs in arms.items() if seed not in runs.index]
+    if missing:
+        return f"no run of {' and '.join(missing)}"
+    failed = [arm for arm, runs in arms.items() if runs.loc[seed, "status"] == "diverged"]
+    if failed:
+        return f"{' and '.join(failed)} diverged"
+    one, other = (runs.loc[seed] for runs in arms.values())
+    differing = [name for name in EXECUTION if one[name] != other[name]]
+    if differing:
+        name = differing[0]
+        return f"executed differently ({name}: {one[name]} and {other[name]})"
+    return None

@@ -1,0 +1,230 @@
+"""What a report is about: the question, the arms, the reference, and which runs were planned."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bamgate.errors import UsageError, unknown
+from bamgate.runlog import first_difference, read_json
+from bamgate.tables import PLACES, context_text
+
+ROPE = 0.5  # points; of folders that declare none
+REFERENCE = "sigmoid"
+_MAY_DIFFER = ("seeds", "question", "cost", "expected", "name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """One planned run: what it counts for, and its cell."""
+
+    arm: str
+    context: str
+    seed: int
+    cell: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A comparison as it was declared.
+
+    Args:
+        rope: points of accuracy below which a difference is of no practical interest.
+        contexts: values of the axes as texts, in the study's order; ("",) where there is no axis.
+        places: every planned run.
+        sources: the studies that the runs are of.
+        settings, arm_settings: of all runs, and of each arm, as they were declared.
+    """
+
+    name: str
+    question: str
+    reference: str
+    rope: float
+    rope_declared: bool = True
+    cost: str = ""
+    expected: str = ""
+    arms: tuple[str, ...]
+    contexts: tuple[str, ...]
+    places: tuple[Place, ...]
+    added_seeds: tuple[int, ...] = ()
+    sources: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    arm_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({place.seed for place in self.places}))
+
+    @property
+    def headline(self) -> str:
+        """The arm that the first sentence is about: the first that is not the reference."""
+        return next(arm for arm in self.arms if arm != self.reference)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types only."""
+        plain = asdict(self) | {"seeds": list(self.seeds), "headline": self.headline}
+        plain["places"] = [list(asdict(place).values()) for place in self.places]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "Design":
+        """The design that `to_dict` was taken of."""
+        kept: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
+        del kept["seeds"], kept["headline"]
+        kept["places"] = tuple(Place(arm=a, context=c, seed=s, cell=cell) for a, c, s, cell in plain["places"])
+        return cls(**kept)
+
+
+def design_of(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None = None) -> Design:
+    """What the folders declare together.
+
+    Args:
+        runs: rows of runs.csv of all of them; they are the plan where there is no study.json.
+        reference: the arm to compare with, where none is declared.
+
+    Raises:
+        UsageError: the folders hold different studies, or nothing says what is compared with what.
+    """
+    contents = [read_json(folder / "study.json") for folder in folders]
+    if all(content is None for content in contents):
+        design = _of_runs(folders, runs, reference)
+    elif None in contents:
+        other = folders[contents.index(None)]
+        raise UsageError(f"{other} is no folder of a study, the others are; compare folders of one kind")
+    else:
+        design = _of_studies(folders, [content for content in contents if content is not None])
+    return replace(design, reference=_known("reference arm", reference, design.arms)) if reference else design
+
+
+def _known(kind: str, given: str, allowed: Iterable[str]) -> str:
+    if given not in allowed:
+        raise unknown(kind, given, allowed)
+    return given
+
+
+def _of_studies(folders: Sequence[Path], contents: Sequence[dict[str, Any]]) -> Design:
+    first = contents[0]
+    for folder, other in zip(folders, contents, strict=True):
+        if other["study_sha256"] != first["study_sha256"]:
+            one, two = ({k: v for k, v in c["study"].items() if k not in _MAY_DIFFER} for c in (first, other))
+            raise UsageError(f"{folders[0]} and {folder} are different studies: {first_difference(one, two)}")
+    study = first["study"]
+    rows = [row for content in contents for row in content["cells"]]
+    places = [
+        Place(arm=row["arm"], context=context_text(row["context"]), seed=row["seed"], cell=row["cell"]) for row in rows
+    ]
+    unique = tuple(dict.fromkeys(places))
+    added = sorted({seed for content in contents for seed in content.get("added_seeds", [])})
+    return Design(
+        name=first["name"],
+        **{name: study[name] for name in ("question", "cost", "expected", "reference", "rope", "settings")},
+        arms=tuple(study["arms"]),
+        arm_settings=study["arms"],
+        contexts=tuple(dict.fromkeys(place.context for place in unique)),
+        places=unique,
+        added_seeds=tuple(added),
+        sources=tuple(dict.fromkeys(content["name"] for content in contents)),
+    )
+
+
+def _of_runs(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None) -> Design:
+    """Without a study.json: arms and contexts as runs.csv has them; what is there is all that was planned."""
+    places = tuple(places_of(runs))
+    _refuse_two_designs(folders, runs)
+    arms = tuple(dict.fromkeys(place.arm for place in places))
+    if reference is None and REFERENCE not in arms:
+        raise UsageError(f"no reference arm: say --reference with one of {', '.join(arms)}")
+    chosen = reference or REFERENCE
+    others = ", ".join(arm for arm in arms if arm != chosen) or "another arm"
+    where = {name: ", ".join(dict.fromkeys(runs[name])) for name in ("model", "dataset")}
+    return Design(
+        name=str(runs["study"].iloc[0] or folders[0].resolve().name),
+        question=f"Does {others} differ from {chosen}, in {where['model']} on {where['dataset']}?",
+        reference=chosen,
+        rope=ROPE,
+        rope_declared=False,
+        arms=arms,
+        contexts=tuple(dict.fromkeys(place.context for place in places)),
+        places=places,
+        sources=tuple(dict.fromkeys(folder.resolve().name for folder in folders)),
+    )
+
+
+def places_of(runs: pd.DataFrame) -> list[Place]:
+    """The places that the rows of runs.csv name, by seed; a cell may stand in several."""
+    places = []
+    for row in runs.sort_values(["seed", "gate", "cell"]).to_dict("records"):
+        arms = str(row["arm"] or row["gate"]).split(PLACES)
+        contexts = str(row["context"]).split(PLACES) if isinstance(row["context"], str) else [""] * len(arms)
+        pairs = zip(arms, contexts, strict=True)
+        places += [Place(arm=arm, context=context, seed=int(row["seed"]), cell=row["cell"]) for arm, context in pairs]
+    return places
+
+
+def _refuse_two_designs(folders: Sequence[Path], runs: pd.DataFrame) -> None:
+    """Runs of `bamgate run` differ in gate and seed alone; in a study whatever its arms and axes say may differ."""
+    own = runs[runs["study"].isna()].drop_duplicates("design_sha256")
+    if len(own) + runs["study"].notna().any() < 2:
+        return
+    configs = [_config(folders, cell) for cell in own["cell"][:2]]
+    if len(own) > 1 and None not in configs:
+        difference = first_difference(configs[0], configs[1])
+    else:
+        columns = [n for n in ("study", "dataset", "model", "attention", "precision") if runs[n].nunique() > 1]
+        difference = (
+            f"{columns[0]}: {', '.join(sorted(set(runs[columns[0]].dropna())))}" if columns else "design_sha256"
+        )
+    raise UsageError(f"these runs differ in more than the gate ({difference}); they cannot be compared")
+
+
+def _config(folders: Sequence[Path], cell: str) -> dict[str, Any] | None:
+    """A cell's configuration without gate and seed; None where its file is not here."""
+    for folder in folders:
+        stored = read_json(folder / "cells" / cell / "config.json")
+        if stored is not None:
+            config: dict[str, Any] = stored["config"]
+            attention = {name: value for name, value in config["attention"].items() if name != "gate"}
+            return {**config, "attention": attention, "seed": None}
+    return None
+
+
+def restrict(design: Design, *, arms: Sequence[str], where: dict[str, str], rope: float | None) -> Design:
+    """The part of a design that was asked for; the reference always stays.
+
+    Args:
+        arms: names; none means all.
+        where: axis -> value as it stands in the contexts.
+    """
+    for arm in arms:
+        _known("arm", arm, design.arms)
+    kept = tuple(a for a in design.arms if not arms or a in arms or a == design.reference)
+    contexts = tuple(c for c in design.contexts if _matches(c, where, design.contexts))
+    places = tuple(p for p in design.places if p.arm in kept and p.context in contexts)
+    if rope is not None and not 0 < rope < 100:
+        raise UsageError(f"--rope must be points of accuracy above 0 and below 100, got {rope:g}")
+    kept = tuple(a for a in kept if any(p.arm == a for p in places))
+    if len(kept) < 2 or design.reference not in kept:
+        raise UsageError(f"there is nothing to compare: {', '.join(kept) or 'no arm'} alone; a report needs two arms")
+    asked: dict[str, Any] = {} if rope is None else {"rope": rope, "rope_declared": True}
+    return replace(design, arms=kept, contexts=contexts, places=places, **asked)
+
+
+def _matches(context: str, where: dict[str, str], contexts: Sequence[str]) -> bool:
+    values = axes_of(context)
+    for name, value in where.items():
+        allowed = list(dict.fromkeys(axes_of(c)[name] for c in contexts if name in axes_of(c)))
+        if not allowed:
+            raise (
+                unknown("axis", name, axes_of(context))
+                if values
+                else UsageError(f"--where {name}={value}: this study has no axes")
+            )
+        _known(f"{name} of --where", value, allowed)
+    return all(values.get(name) == value for name, value in where.items())
+
+
+def axes_of(context: str) -> dict[str, str]:
+    """The values that `context_text` wrote."""
+    return dict(part.split("=", 1) for part in context.split("; ")) if context else {}

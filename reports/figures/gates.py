@@ -1,0 +1,134 @@
+"""The gates themselves: by what a feature is multiplied, and how steep that is, over the logit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bamgate.config import WITHOUT_GATE
+from bamgate.reports.figures.drawing import legend_handle
+from bamgate.reports.figures.parts import Design, Records, Stats, listed, names
+from bamgate.reports.figures.style import FAINT, MUTED, SMALL, ArmStyle, arm_styles, new_figure, save_as, styled
+from bamgate.reports.gate_curves import gate_curves
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAME = "gates"
+TITLE = "The gates"
+COLUMNS = ["arm", "gate", "z", "scale", "slope"]
+PANELS = (
+    ("scale", "scale s(z) = 1 + g(z)", "What the feature is multiplied by"),
+    ("slope", "slope g'(z)", "What the logit can learn from"),
+)
+
+
+def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
+    """Scale and slope of each built-in gate of the design over the logit, under the first arm that has it.
+
+    Gates of the user's own, and arms without attention, are not here.
+    """
+    runs = records.runs[~records.runs["attention"].isin(WITHOUT_GATE)]
+    gate_of = dict(zip(runs["arm"], runs["gate"], strict=True))
+    first = {gate_of[arm]: arm for arm in reversed(design.arms) if arm in gate_of}
+    curves = gate_curves(gate_of[arm] for arm in design.arms if arm in gate_of)
+    return curves.assign(arm=curves["gate"].map(first))[COLUMNS]
+
+
+@styled
+def draw(frame: pd.DataFrame, design: Design) -> "Figure":
+    styles = arm_styles(design)
+    return _draw(frame, {gate: styles[arm] for arm, gate in zip(frame["arm"], frame["gate"], strict=True)})
+
+
+def plot_gates(curves: pd.DataFrame, path: Path) -> None:
+    """Scale and slope of gates over the logit.
+
+    Args:
+        curves: long frame with the columns gate, z, scale (s = 1 + g) and slope (g').
+        path: its ending names the format: .png, .svg or .pdf.
+    """
+    gates = names(curves, "gate")
+    styles = arm_styles(_Names(gates))
+    save_as(styled(_draw)(curves, styles), path)
+
+
+class _Names:
+    """Gates as the arms of a design, the first of them the reference."""
+
+    rope, contexts, seeds = 1.0, ("",), ()
+
+    def __init__(self, gates: list[str]) -> None:
+        self.arms, self.reference, self.headline = gates, gates[0], gates[-1]
+
+
+def _draw(curves: pd.DataFrame, styles: dict[str, ArmStyle]) -> "Figure":
+    from matplotlib.lines import Line2D
+
+    gates = names(curves, "gate")
+    figure = new_figure(3.1 + 0.22 * -(-len(gates) // 4))
+    for axis, (column, label, title) in zip(figure.subplots(1, 2), PANELS, strict=True):
+        for gate in reversed(gates):
+            curve = curves[curves["gate"] == gate]
+            mark: dict[str, Any] = {
+                "marker": styles[gate].marker,
+                "markersize": 4.5,
+                "markeredgecolor": "white",
+                "markeredgewidth": 0.4,
+            }
+            axis.plot(
+                curve["z"],
+                curve[column],
+                **styles[gate].line,
+                **mark,
+                markevery=_marks(len(curve), gates.index(gate)),
+                linewidth=1.8,
+            )
+        axis.set(xlabel="logit z", ylabel=label)
+        axis.set_title(title, fontweight="bold")
+        axis.grid(True, color=FAINT, linewidth=0.6)
+        axis.margins(x=0)
+        if column == "scale":
+            _mark_identity(axis)
+    handles = [legend_handle(Line2D, styles[gate], gate, lines=True) for gate in gates]
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(4, len(gates)), handlelength=3.4)
+    return figure
+
+
+def _marks(points: int, place: int) -> list[int]:
+    """Three markers a curve, not at the same logits as its neighbours'."""
+    return [round(points * (share + 0.033 * (place % 8 - 3.5))) for share in (0.17, 0.5, 0.83)]
+
+
+def _mark_identity(axis: "Axes") -> None:
+    """The line s = 1, where the feature passes as it is."""
+    axis.axhline(1, color=MUTED, linewidth=1, zorder=1)
+    place: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "ha": "right", "color": MUTED, "fontsize": SMALL}
+    axis.text(0.99, 1.02, "above 1: amplified", va="bottom", **place)
+    axis.text(0.99, 0.98, "below 1: attenuated", va="top", **place)
+
+
+def caption(frame: pd.DataFrame, design: Design) -> str:
+    text = (
+        "Left: the scale s(z) = 1 + g(z) by which a feature is multiplied, over the logit z; right: its slope, by "
+        "which the gradient that reaches the logit is multiplied."
+    )
+    if "learned-depth" in names(frame, "gate"):
+        text += " learned-depth is drawn as it starts."
+    there = dict.fromkeys(zip(frame["arm"], frame["gate"], strict=True))
+    other = [f"{gate} is {arm}'s gate" for arm, gate in there if arm != gate]
+    return text + (f" {listed(other)}." if other else "")
+
+
+def alt(frame: pd.DataFrame, design: Design) -> str:
+    said = []
+    for gate in names(frame, "gate"):
+        curve = frame[frame["gate"] == gate]
+        low, high = curve["scale"].min(), curve["scale"].max()
+        said.append(f"{gate} {low:.2f} to {high:.2f}, steepest slope {curve['slope'].max():.2f}")
+    return f"Scale of each gate for logits from −6 to 6: {'; '.join(said)}."
+
+
+def applies(frame: pd.DataFrame) -> bool:
+    return len(names(frame, "gate")) > 1

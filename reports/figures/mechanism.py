@@ -1,0 +1,107 @@
+"""Whether runs that attenuate more do better: a point a run. A hint at the mechanism, no proof."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bamgate.reports.figures.drawing import arm_legend, padded, rope_band, rope_text, shortened, wrapped
+from bamgate.reports.figures.parts import (
+    Design,
+    Records,
+    Stats,
+    context_clause,
+    in_order,
+    left_out,
+    listed,
+    names,
+    of_cells,
+    places,
+    signed,
+)
+from bamgate.reports.figures.style import BASE, FAINT, arm_styles, new_figure, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = "mechanism"
+TITLE = "Accuracy and attenuation, run by run"
+COLUMNS = ["context", "arm", "seed", "attenuated", "difference"]
+MOST_CONTEXTS = 6
+
+
+def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
+    """A row a run of an arm other than the reference, where both runs of the seed finished.
+
+    `attenuated`: share of values with s < 1 after the last epoch, percent, mean over the run's sites; `difference`:
+    accuracy minus the reference's with the same seed, points.
+    """
+    gates = of_cells(records.gates, records, design)
+    gates = gates[gates["epoch"] == gates.groupby("cell")["epoch"].transform("max")]
+    share = gates.assign(attenuated=100 * gates["attenuated"] / gates["values"])
+    keys = ["context", "arm", "seed"]
+    share = share.groupby(keys, sort=False)["attenuated"].mean().reset_index()
+    runs = places(records, design)
+    runs = runs[(runs["status"] == "finished") & runs["context"].isin(list(design.contexts)[:MOST_CONTEXTS])]
+    base = runs.loc[runs["arm"] == design.reference, ["context", "seed", "accuracy"]]
+    both = runs.merge(base, on=["context", "seed"], suffixes=("", "_reference")).merge(share, on=keys)
+    both = both.assign(difference=both["accuracy"] - both["accuracy_reference"])
+    both = both[both["arm"] != design.reference].dropna(subset=["attenuated", "difference"])
+    return in_order(both, design, ["seed"])[COLUMNS]
+
+
+@styled
+def draw(frame: pd.DataFrame, design: Design) -> "Figure":
+    contexts, styles = names(frame, "context"), arm_styles(design)
+    columns = min(3, len(contexts))
+    rows = -(-len(contexts) // columns)
+    figure = new_figure((3.4 if rows == 1 else 2.4 * rows) + 0.4)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    for axis in grid[len(contexts) :]:
+        axis.remove()
+    for axis, context in zip(grid, contexts, strict=False):
+        rope_band(axis, design.rope, along="y")
+        for arm in names(frame, "arm"):
+            points = frame[(frame["context"] == context) & (frame["arm"] == arm)]
+            size = 8 if arm == design.headline else 6.5
+            axis.plot(
+                points["attenuated"],
+                points["difference"],
+                **{**styles[arm].point, "markersize": size, "markeredgewidth": 0.7},
+            )
+        axis.grid(True, color=FAINT, linewidth=0.6)
+        axis.set_title(wrapped(shortened(context, 60), 76 // columns), fontweight="bold")
+        axis.tick_params(labelbottom=True)
+    right = max(10.0, frame["attenuated"].max())
+    grid[0].set_xlim(-0.04 * right, 1.04 * right)
+    grid[0].set_ylim(*padded([*frame["difference"], -design.rope, design.rope]))
+    figure.supxlabel(
+        f"share of scales below 1 at the end of training, %\ngrey band: {rope_text(design.rope)}", fontsize=BASE
+    )
+    figure.supylabel(f"accuracy − {shortened(design.reference, 24)}'s, points", fontsize=BASE)
+    arm_legend(figure, names(frame, "arm"), design, lines=False, columns=6, place="outside upper left")
+    return figure
+
+
+def caption(frame: pd.DataFrame, design: Design) -> str:
+    text = (
+        f"Each point is a run ({len(frame)}): its accuracy minus that of {design.reference} with the same seed, "
+        "against the share of its gates' values below 1 after the last epoch, the mean over sites. Runs differ in "
+        f"more than this share: a hint, no proof. Grey: {rope_text(design.rope)}."
+    )
+    others = [arm for arm in design.arms if arm != design.reference]
+    missing = [*left_out(design.contexts, frame, "context"), *left_out(others, frame, "arm")]
+    return text + (f" Not shown, for want of gates, finished pairs or room: {listed(missing)}." if missing else "")
+
+
+def alt(frame: pd.DataFrame, design: Design) -> str:
+    means = frame.groupby(["context", "arm"], sort=False)[["attenuated", "difference"]].mean().reset_index()
+    said = [
+        f"{row.arm} {row.attenuated:.0f} % and {signed(row.difference)} points{context_clause(row.context)}"
+        for row in means.itertuples()
+        if row.arm == design.headline or len(means) <= 8
+    ]
+    return f"Share of values below 1 and accuracy difference from {design.reference}, means by arm: {'; '.join(said)}."
+
+
+def applies(frame: pd.DataFrame) -> bool:
+    return not frame.empty

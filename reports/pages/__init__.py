@@ -1,0 +1,6 @@
+"""The pages of a report: one document, written as HTML, Markdown and LaTeX, and its tables as CSV and LaTeX."""
+
+from bamgate.reports.pages.figure import PageFigure as PageFigure
+from bamgate.reports.pages.write import write_pages as write_pages
+
+__all__ = ["PageFigure", "write_pages"]

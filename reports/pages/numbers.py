@@ -1,0 +1,94 @@
+"""Numbers as texts: points with their sign, p never zero, a real minus, and a dash where there is none."""
+
+MINUS = "−"
+NBSP = "\u00a0"
+NONE = "–"
+_SMALLEST_P = 0.0001
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with so many decimals; one that rounds to zero has no sign."""
+    if value is None:
+        return NONE
+    text = f"{abs(value):.{digits}f}"
+    return (MINUS if value < 0 and float(text) else "") + text
+
+
+def points(value: float | None, digits: int = 2) -> str:
+    """A difference in points, always with its sign unless it rounds to zero."""
+    text = number(value, digits)
+    return "+" + text if value is not None and value > 0 and float(text) else text
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """A number that is in percent already."""
+    return NONE if value is None else f"{number(value, digits)}{NBSP}%"
+
+
+def share(value: float | None, digits: int = 1) -> str:
+    """A share of 1 in percent."""
+    return NONE if value is None else percent(100 * value, digits)
+
+
+def interval(low: float | None, high: float | None, *, signed: bool = True, digits: int = 2) -> str:
+    """[low, high]; a dash where a limit is missing."""
+    if low is None or high is None:
+        return NONE
+    write = points if signed else number
+    return f"[{write(low, digits)}, {write(high, digits)}]"
+
+
+def p_cell(value: float | None) -> str:
+    """A p-value for a column of them."""
+    if value is None:
+        return NONE
+    return f"<{NBSP}{_SMALLEST_P}" if value < _SMALLEST_P else f"{value:.4f}"
+
+
+def p_value(value: float | None, name: str = "p") -> str:
+    """p = 0.0039, or p < 0.0001."""
+    if value is None:
+        return f"no {name}"
+    text = p_cell(value)
+    return f"{name}{NBSP}{text}" if text.startswith("<") else f"{name}{NBSP}={NBSP}{text}"
+
+
+def probability(value: float | None) -> str:
+    """Three decimals; never a 0 or 1 that is not one."""
+    if value is None:
+        return NONE
+    if 0 < value < 0.001:
+        return f"<{NBSP}0.001"
+    return f">{NBSP}0.999" if 0.999 < value < 1 else f"{value:.3f}"
+
+
+def ratio(value: float | None) -> str:
+    """A Bayes factor: three digits that count, bounds where it is huge or tiny."""
+    if value is None:
+        return NONE
+    if value >= 10_000:
+        return f">{NBSP}10{NBSP}000"
+    if value < 0.001:
+        return f"<{NBSP}0.001"
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def count(n: int, one: str, many: str | None = None) -> str:
+    """1 seed, 5 seeds."""
+    return f"{n}{NBSP}{one if n == 1 else many or one + 's'}"
+
+
+def whole(value: float | None) -> str:
+    """A large whole number in groups of three."""
+    return NONE if value is None else f"{round(value):,}".replace(",", NBSP)
+
+
+def seeds(values: list[int]) -> str:
+    """0–4, 7: runs of seeds as ranges."""
+    runs: list[list[int]] = []
+    for value in sorted(values):
+        if runs and value == runs[-1][-1] + 1:
+            runs[-1].append(value)
+        else:
+            runs.append([value])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) or "none"

@@ -1,0 +1,132 @@
+"""What several sections ask of the statistics."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from bamgate.reports.pages.document import Align, FigureRef, Table, Tone
+from bamgate.reports.pages.numbers import MINUS, NBSP, interval, p_value, percent, points
+
+Stats = Mapping[str, Any]
+Row = Mapping[str, Any]
+OK = "ok"
+EXACT_LEAST = 6  # pairs: 2 / 2**5 = 0.0625 is above 0.05
+
+
+def complete(stats: Stats) -> bool:
+    """Every planned run has ended; before that there is no verdict and no p."""
+    return bool(stats["progress"]["complete"])
+
+
+def several(stats: Stats) -> bool:
+    """The study has more than one context."""
+    return len(stats["design"]["contexts"]) > 1
+
+
+def word_of(stats: Stats) -> str:
+    """The verdict in a word or two."""
+    return str(stats["headline"]["word"]) if complete(stats) else "interim"
+
+
+def tone_of(word: str) -> Tone:
+    """The colour of a verdict; a shade of it is the colour of its class."""
+    tones: tuple[Tone, ...] = ("better", "worse", "equivalent", "interim")
+    return next((tone for tone in tones if word.startswith(tone)), "undecided")
+
+
+def title_of(row: Row) -> str:
+    """Which contrast it is."""
+    place = f", {row['context']}" if row["context"] else ""
+    return f"{row['arm']} against {row['reference']}{place}"
+
+
+def headline_contrast(stats: Stats) -> Row | None:
+    """The contrast that the first sentence is about; None where it is about several contexts, or about none."""
+    arm, context = stats["headline"]["arm"], stats["headline"]["context"]
+    if context is None and several(stats):
+        return None
+    context = stats["design"]["contexts"][0] if context is None else context
+    return next((c for c in stats["contrasts"] if (c["arm"], c["context"]) == (arm, context)), None)
+
+
+def headline_across(stats: Stats) -> Row | None:
+    """The headline arm over all contexts."""
+    return next((row for row in stats["across"] if row["arm"] == stats["headline"]["arm"]), None)
+
+
+def rope_text(design: Row) -> str:
+    """±0.50 points."""
+    return f"±{design['rope']:.2f}{NBSP}points"
+
+
+def sentence(text: str) -> str:
+    """A sentence of the statistics with a real minus before its numbers, and "95 %" on one line."""
+    text = re.sub(r"(?<=[\s(\[])-(?=\d+(\.\d|\b))", MINUS, text)
+    return re.sub(r"(?<=\d) %", f"{NBSP}%", text)
+
+
+def t_text(t: Row) -> str:
+    """A paired t result in a phrase, or why there is none."""
+    if t["mean"] is None:
+        return f"no difference is known ({t['status']})"
+    if t["low"] is None:
+        return f"{points(t['mean'])}{NBSP}points; {without_interval(t)}"
+    level = percent(100 * t["confidence"], 0)
+    return f"{points(t['mean'])}{NBSP}points, {level} interval {interval(t['low'], t['high'])}, {p_value(t['p'])}"
+
+
+def without_interval(result: Row) -> str:
+    """Why a mean stands alone."""
+    if result["n"] == 1:
+        return f"n{NBSP}={NBSP}1, no interval"
+    return f"n{NBSP}={NBSP}{result['n']}, no interval: {result['status']}"
+
+
+def interval_cell(result: Row, *, signed: bool = True) -> str:
+    """The interval for a column; a single seed says that it has none."""
+    if result["n"] == 1:
+        return f"n{NBSP}={NBSP}1, no interval"
+    return interval(result["low"], result["high"], signed=signed)
+
+
+def given(result: Row | None, write: Callable[[Row], str]) -> str:
+    """What `write` makes of a result, or the result's own reason for having no numbers."""
+    if result is None:
+        return "not computed."
+    return write(result) if result["status"] == OK else f"none: {result['status']}."
+
+
+def figure_refs(names: Iterable[str], there: Sequence[str]) -> tuple[FigureRef, ...]:
+    """Those of the names that there are figures of."""
+    return tuple(FigureRef(name) for name in names if name in there)
+
+
+def make_table(
+    name: str,
+    caption: str,
+    columns: Sequence[tuple[str, Align]],
+    rows: Iterable[Sequence[str]],
+    data_columns: Sequence[str],
+    data_rows: Iterable[Sequence[Any]],
+) -> Table:
+    """A table from loose parts."""
+    return Table(
+        name=name,
+        caption=caption,
+        columns=tuple(title for title, _ in columns),
+        alignments=tuple(align for _, align in columns),
+        rows=tuple(tuple(row) for row in rows),
+        data_columns=tuple(data_columns),
+        data_rows=tuple(tuple(row) for row in data_rows),
+    )
+
+
+def with_context(stats: Stats, columns: Sequence[tuple[str, Align]]) -> list[tuple[str, Align]]:
+    """The columns, after one for the context where there are several."""
+    first: list[tuple[str, Align]] = [("Context", "left")] if several(stats) else []
+    return first + list(columns)
+
+
+def context_cell(stats: Stats, row: Row) -> list[str]:
+    """What stands in that column."""
+    return [row["context"]] if several(stats) else []

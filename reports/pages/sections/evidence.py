@@ -1,0 +1,163 @@
+"""The comparison itself: arms, seeds, and every test of every contrast."""
+
+from typing import Any
+
+from bamgate.reports.pages.document import Block, Bullets, Callout, Details, Facts, Paragraph, Section, Table
+from bamgate.reports.pages.numbers import NBSP, NONE, number, p_cell, points, seeds
+from bamgate.reports.pages.sections.common import (
+    EXACT_LEAST,
+    Row,
+    Stats,
+    complete,
+    context_cell,
+    figure_refs,
+    interval_cell,
+    make_table,
+    rope_text,
+    sentence,
+    title_of,
+    with_context,
+)
+from bamgate.reports.pages.sections.contrast import facts
+
+FIGURES = ("forest", "curves", "power")
+
+
+def evidence(stats: Stats, figures: tuple[str, ...]) -> Section:
+    """Tables of arms and seeds, the figures, and the details of each contrast."""
+    blocks: list[Block] = [Paragraph(_declared(stats)), _arms(stats)]
+    if complete(stats):
+        blocks += [*_few_pairs(stats), *_in_words(stats)]
+    blocks += [*figure_refs(FIGURES, figures), *_seeds(stats)]
+    if complete(stats):
+        blocks += [Paragraph("Every test of every comparison, by the seeds that both arms finished:")]
+        blocks += [Details(title_of(row), (Facts(facts(row, stats["design"])),)) for row in stats["contrasts"]]
+    return Section("evidence", "Evidence", tuple(blocks))
+
+
+def _declared(stats: Stats) -> str:
+    design = stats["design"]
+    others = [arm for arm in design["arms"] if arm != design["reference"]]
+    rope = "declared before the runs" if design["rope_declared"] else "a default: these runs declare none"
+    text = (
+        f"Compared with the reference {design['reference']}, seed by seed (seeds {seeds(design['seeds'])}): "
+        f"{', '.join(others)}. A difference within {rope_text(design)} of accuracy counts as too small to "
+        f"matter ({rope})."
+    )
+    expected = f" Expected before the runs: {design['expected']}." if design["expected"] else ""
+    return text + expected
+
+
+def _arms(stats: Stats) -> Table:
+    tested = complete(stats)
+    columns: list[Any] = [("Arm", "left"), ("n", "right"), (f"Mean,{NBSP}%", "right"), ("SD", "right")]
+    columns += [("Difference", "right")]
+    columns += [("95 % interval", "right"), (f"Holm{NBSP}p", "right"), ("Verdict", "left")] if tested else []
+    known = {(c["arm"], c["context"]): c for c in stats["contrasts"]}
+    rows = [(level, known.get((level["arm"], level["context"]))) for level in stats["levels"]]
+    return make_table(
+        "arms",
+        _arms_caption(stats),
+        with_context(stats, columns),
+        [[*context_cell(stats, level), *_arm_cells(stats, level, row, tested=tested)] for level, row in rows],
+        [*_ARM_DATA, *(_TEST_DATA if tested else [])],
+        [[*_arm_data(level, row), *(_test_data(row) if tested else [])] for level, row in rows],
+    )
+
+
+def _arms_caption(stats: Stats) -> str:
+    reference = stats["design"]["reference"]
+    text = (
+        f"Accuracy of each arm in the last epoch, mean and SD over seeds, and its difference from {reference} in points"
+    )
+    if not complete(stats):
+        return f"{text} so far. The study is not complete."
+    families = list(dict.fromkeys(row["family"] for row in stats["contrasts"]))
+    family = f"; p adjusted by Holm's method in the family of {', '.join(families)}" if families else ""
+    return f"{text}, on the seeds that both finished{family}."
+
+
+def _arm_cells(stats: Stats, level: Row, row: Row | None, *, tested: bool) -> list[str]:
+    spread = level["level"]
+    cells = [level["arm"], str(spread["n"]), number(spread["mean"]), number(spread["sd"])]
+    if row is None:
+        word = "reference" if level["arm"] == stats["design"]["reference"] else "not compared"
+        return [*cells, NONE, *([NONE, NONE, word] if tested else [])]
+    cells += [points(row["t"]["mean"])]
+    return [*cells, interval_cell(row["t"]), p_cell(row["holm_p"]), _word(row["verdict"])] if tested else cells
+
+
+def _word(verdict: Row) -> str:
+    return f"{verdict['word']}; also equivalent" if verdict["also_equivalent"] else str(verdict["word"])
+
+
+_ARM_DATA = ["context", "arm", "gate", "attention", "planned", "finished", "diverged", "missing", "n", "mean", "sd"]
+_ARM_DATA += ["mean_low", "mean_high", "reference", "pairs", "difference"]
+_TEST_DATA = ["difference_sd", "low", "high", "p", "holm_p", "verdict"]
+
+
+def _arm_data(level: Row, row: Row | None) -> list[Any]:
+    spread = level["level"]
+    facts_ = [level[name] for name in _ARM_DATA[:8]]
+    levels = [spread[name] for name in ("n", "mean", "sd", "low", "high")]
+    return [*facts_, *levels, *([None] * 3 if row is None else [row["reference"], row["t"]["n"], row["t"]["mean"]])]
+
+
+def _test_data(row: Row | None) -> list[Any]:
+    if row is None:
+        return [None] * len(_TEST_DATA)
+    return [*(row["t"][name] for name in ("sd", "low", "high", "p")), row["holm_p"], row["verdict"]["word"]]
+
+
+def _few_pairs(stats: Stats) -> list[Callout]:
+    """Where no exact test can reach p < 0.05, that is said once, before anybody reads a p."""
+    few = [c for c in stats["contrasts"] if 1 < c["t"]["n"] < EXACT_LEAST]
+    if not few:
+        return []
+    counts = sorted({c["t"]["n"] for c in few})
+    span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    smallest = min(c["sign_flip"]["smallest_p"] for c in few)
+    return [
+        Callout(
+            tone="note",
+            word=f"{span} pairs: no exact test can reach p < 0.05",
+            text=f"The smallest p that sign flips, Wilcoxon's test or the sign test can give here is "
+            f"{p_cell(smallest)}, however clear the difference. Their p values are therefore no argument for or "
+            f"against one; the t interval is the evidence. Exact tests need {EXACT_LEAST} pairs or more.",
+        )
+    ]
+
+
+def _in_words(stats: Stats) -> list[Block]:
+    """Each verdict as a sentence; with many of them behind a click."""
+    items = tuple(f"{title_of(row)}: {sentence(row['verdict']['sentence'])}" for row in stats["contrasts"])
+    if not items:
+        return []
+    return [Bullets(items)] if len(items) <= 4 else [Details(f"The {len(items)} verdicts in words", (Bullets(items),))]
+
+
+def _seeds(stats: Stats) -> list[Table]:
+    """Accuracy of every run: an arm a row, a seed a column, a table each context."""
+    tables = []
+    for number_, context in enumerate(stats["design"]["contexts"], 1):
+        rows = [level for level in stats["levels"] if level["context"] == context]
+        name = f"seeds-{number_}" if len(stats["design"]["contexts"]) > 1 else "seeds"
+        tables.append(_seed_table(name, context, rows, stats["design"]["seeds"]))
+    return tables
+
+
+def _seed_table(name: str, context: str, rows: list[Row], all_seeds: list[int]) -> Table:
+    place = f", {context}" if context else ""
+    data = [
+        [context, row["arm"], seed, row["accuracies"].get(str(seed)), row["correct"].get(str(seed)), row["total"]]
+        for row in rows
+        for seed in all_seeds
+    ]
+    return make_table(
+        name,
+        f"Accuracy in percent of every run in its last epoch{place}. {NONE} means: diverged, or not there.",
+        [("Arm", "left"), *((f"seed{NBSP}{seed}", "right") for seed in all_seeds)],
+        [[row["arm"], *(number(row["accuracies"].get(str(seed))) for seed in all_seeds)] for row in rows],
+        ["context", "arm", "seed", "accuracy", "correct", "total"],
+        data,
+    )

@@ -1,0 +1,78 @@
+"""Runs that diverged are an outcome of the gate; they are counted, never replaced."""
+
+from typing import Any
+
+from bamgate.reports.pages.document import Block, Bullets, Paragraph, Section, Table
+from bamgate.reports.pages.numbers import NBSP, count, p_value, share
+from bamgate.reports.pages.sections.common import (
+    OK,
+    Stats,
+    complete,
+    context_cell,
+    figure_refs,
+    make_table,
+    title_of,
+    with_context,
+)
+
+FIGURES = ("failures",)
+
+
+def failures(stats: Stats, figures: tuple[str, ...]) -> Section:
+    """How often each arm diverged, and which pairs that cost."""
+    progress = stats["progress"]
+    ended = progress["planned"] - progress["missing"]
+    text = f"{progress['diverged']} of {count(ended, 'run')} diverged: the loss was no finite number any more."
+    if not progress["diverged"]:
+        text = (
+            f"No run diverged: {count(ended, 'run')} of {progress['planned']} planned have ended, each with a result."
+        )
+    blocks: list[Block] = [Paragraph(text), _rates(stats)]
+    if complete(stats):
+        tests = tuple(
+            f"{title_of(row)}: Fisher's exact test of equal failure rates, {p_value(row['fisher']['p'])}."
+            for row in stats["contrasts"]
+            if row["fisher"] is not None and row["fisher"]["status"] == OK
+        )
+        blocks += [Bullets(tests)] if tests else []
+    left = _left_out(stats)
+    if left:
+        blocks += [Paragraph("A pair counts where both of its runs finished. Left out:"), Bullets(left)]
+    return Section("failures", "Failures", (*blocks, *figure_refs(FIGURES, figures)))
+
+
+def _left_out(stats: Stats) -> tuple[str, ...]:
+    return tuple(
+        f"{title_of(row)}: seed {item['seed']}, {item['why']}" for row in stats["contrasts"] for item in row["left_out"]
+    )
+
+
+def _rates(stats: Stats) -> Table:
+    columns: list[Any] = [("Arm", "left"), ("Diverged", "right"), ("Runs", "right"), ("Share", "right")]
+    columns += [("Wilson 95 % interval", "right")]
+    rows = stats["failures"]
+    parts = ("failed", "n", "share", "low", "high")
+    return make_table(
+        "failures",
+        "Runs that diverged, of those that ended. Even none of a few runs leaves a considerable rate possible.",
+        with_context(stats, columns),
+        [
+            [
+                *context_cell(stats, row),
+                row["arm"],
+                str(row["rate"]["failed"]),
+                str(row["rate"]["n"]),
+                share(row["rate"]["share"], 0),
+                _limits(row["rate"]),
+            ]
+            for row in rows
+        ],
+        ["context", "arm", *parts],
+        [[row["context"], row["arm"], *(row["rate"][part] for part in parts)] for row in rows],
+    )
+
+
+def _limits(rate: Any) -> str:
+    if rate["low"] is None:
+        return str(rate["status"])
+    return f"{share(rate['low'], 0)} to{NBSP}{share(rate['high'], 0)}"

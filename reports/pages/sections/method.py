@@ -1,0 +1,91 @@
+"""What each word of the report means, so that nobody has to guess."""
+
+from bamgate.reports.pages.document import Facts, Facts_, Paragraph, Section
+from bamgate.reports.pages.sections.common import EXACT_LEAST, Stats, complete, rope_text
+
+
+def method(stats: Stats) -> Section:
+    """The rules, fixed before the runs, that turned runs into words."""
+    intro = Paragraph("These rules are the same for every study and do not depend on what was found.")
+    rows = (*_always(stats), *((*_VERDICTS, *_TESTS) if complete(stats) else ()))
+    return Section("method", "Method", (intro, Facts(rows)))
+
+
+def _always(stats: Stats) -> Facts_:
+    return (
+        (
+            "Pair",
+            "Two runs with the same seed, so with the same data order and, where the parameters are the same, the same "
+            "initial weights; only the gate differs. The seed is the unit: neither images nor epochs are counted as "
+            "repetitions.",
+        ),
+        (
+            "Difference",
+            f"Accuracy of the arm minus accuracy of {stats['design']['reference']} on the same seed, in percentage "
+            "points. Above 0 the arm is the more accurate one.",
+        ),
+        (
+            "Last epoch",
+            "Every accuracy is that of the last epoch. The best epoch is picked by looking at the test set; that "
+            "raises every accuracy, and most of all that of the gate whose accuracy swings most.",
+        ),
+        (
+            "Range too small to matter (ROPE)",
+            f"{rope_text(stats['design'])}. A difference inside it would change no decision. "
+            + (
+                "It was declared with the study, before any run."
+                if stats["design"]["rope_declared"]
+                else "These runs declare none, so it is a default of the report."
+            ),
+        ),
+        (
+            "Diverged",
+            "A run whose loss was no finite number any more. It is an outcome, counted as such; it is never replaced "
+            "by another seed, and its pair is left out of the differences.",
+        ),
+    )
+
+
+_VERDICTS = (
+    (
+        "Interval",
+        "The 95 % t interval of the mean paired difference: made in this way, 95 of 100 intervals hold the true "
+        "mean. It comes first because with few seeds it keeps that promise, while a bootstrap interval of 5 seeds "
+        "holds the truth only 83 times in 100; the bootstrap is given from 10 pairs on. No test is chosen by a "
+        "look at the data.",
+    ),
+    (
+        "better, worse",
+        "The whole interval lies beyond the range too small to matter, and p is below 0.05 after Holm's "
+        "adjustment. With “size may be negligible”: it excludes 0 but reaches into that range.",
+    ),
+    ("equivalent", "The 90 % interval lies inside the range: two one-sided tests at 0.05 agree."),
+    (
+        "undecided",
+        "None of these. It does not say that the gates are alike: it says that these seeds cannot tell, and how "
+        "many could.",
+    ),
+)
+_TESTS = (
+    (
+        "Family, Holm p",
+        "All comparisons with the reference are one family; Holm's method keeps the chance of any false claim in "
+        "it at 5 %. Attributions are a family of their own.",
+    ),
+    (
+        "Exact tests",
+        "Sign flips, Wilcoxon's test and the sign test assume no distribution and work on whole numbers of images. "
+        f"With fewer than {EXACT_LEAST} pairs none of them can reach p < 0.05, whatever the data.",
+    ),
+    (
+        "What pairing buys",
+        "The noise that both runs of a seed share cancels. A different gate changes training from the first step, "
+        "so the correlation is often near 0 and pairing then buys little; both the paired and the unpaired test "
+        "are given, and the paired one was chosen beforehand.",
+    ),
+    (
+        "Power",
+        "What these seeds could have found, at the spread that they show. Never the power at the difference that "
+        "was found, which is the p value in other words.",
+    ),
+)

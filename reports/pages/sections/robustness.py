@@ -1,0 +1,225 @@
+"""Does the answer hold for other networks and data, other epochs, with failures counted, and on other images?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from bamgate.reports.pages.document import Block, Bullets, Details, Paragraph, Section, Table
+from bamgate.reports.pages.numbers import NBSP, interval, number, p_cell, p_value, points, share
+from bamgate.reports.pages.sections.common import (
+    OK,
+    Row,
+    Stats,
+    complete,
+    context_cell,
+    interval_cell,
+    make_table,
+    sentence,
+    title_of,
+    with_context,
+)
+
+
+def robustness(stats: Stats) -> Section:
+    """Contexts, readings of the accuracy, worst ranks, images."""
+    if not complete(stats):
+        text = "Nothing is said about robustness before every planned run has ended."
+        return Section("robustness", "Robustness", (Paragraph(text),))
+    blocks = [*_contexts(stats), *_epochs(stats), *_worst(stats), *_images(stats)]
+    return Section("robustness", "Robustness", tuple(blocks))
+
+
+def _contexts(stats: Stats) -> list[Block]:
+    rows = stats["across"]
+    if not rows:
+        text = "The study has one network, data set and setting; it says nothing about others."
+        return [Paragraph(text, "Other contexts.")]
+    intro = Paragraph(
+        "Two intervals of one mean, for two populations: over exactly these contexts only the spread between seeds "
+        "counts; for a new one like them the spread between contexts does. The second is the wider claim and the "
+        "wider interval.",
+        "Across contexts.",
+    )
+    words = Bullets(tuple(_across_sentence(row) for row in rows))
+    return [intro, _across_table(rows), words, Details("Mixed model and meta-analysis", (_models_table(rows),))]
+
+
+def _across_sentence(row: Row) -> str:
+    cells, meta = row["across"]["cells"], row["across"]["meta"]
+    text = f"{row['arm']} against {row['reference']}, for {cells['population']}: "
+    text += sentence(row["verdict_new"]["sentence"])
+    if meta["status"] == OK and meta["prediction_low"] is not None:
+        ahead = interval(meta["prediction_low"], meta["prediction_high"])
+        text += (
+            f" The difference of one new context is expected in {ahead}{NBSP}points (95{NBSP}% prediction interval)."
+        )
+    return text
+
+
+def _across_table(rows: list[Row]) -> Table:
+    columns: list[Any] = [("Arm", "left"), ("Contexts", "right"), ("Mean", "right"), ("These only", "right")]
+    columns += [("A new one", "right"), (f"Holm{NBSP}p", "right"), ("Verdict", "left")]
+    parts = ("k", "mean", "sd", "t", "df", "p", "low", "high", "these_low", "these_high")
+    cells = [row["across"]["cells"] for row in rows]
+    first = cells[0]
+    return make_table(
+        "across",
+        f"Mean difference over contexts, each counting the same, in points. These only: 95 % interval for "
+        f"{first['these_population']}. A new one: 95 % interval, p and verdict for {first['population']}.",
+        columns,
+        [
+            [
+                row["arm"],
+                str(cell["k"]),
+                points(cell["mean"]),
+                interval(cell["these_low"], cell["these_high"]),
+                interval(cell["low"], cell["high"]),
+                p_cell(row["holm_p"]),
+                row["verdict_new"]["word"],
+            ]
+            for row, cell in zip(rows, cells, strict=True)
+        ],
+        ["arm", "reference", *parts, "holm_p", "verdict"],
+        [
+            [row["arm"], row["reference"], *(cell[part] for part in parts), row["holm_p"], row["verdict_new"]["word"]]
+            for row, cell in zip(rows, cells, strict=True)
+        ],
+    )
+
+
+def _models_table(rows: list[Row]) -> Table:
+    columns: list[Any] = [("Arm", "left"), ("Model", "left"), ("Mean", "right"), ("95 % interval", "right")]
+    columns += [("Between contexts, SD", "right"), ("Remark", "left")]
+    models = [(row, name, row["across"][key]) for row in rows for key, name in _MODELS]
+    return make_table(
+        "across-models",
+        "The same question by models that weigh contexts by their seeds; both speak of a new context.",
+        columns,
+        [
+            [
+                row["arm"],
+                name,
+                points(model["mean"]),
+                interval(model["low"], model["high"]),
+                number(None if model["tau2"] is None else model["tau2"] ** 0.5),
+                _remark(model),
+            ]
+            for row, name, model in models
+        ],
+        ["arm", "model", "k", "mean", "low", "high", "tau2", "status"],
+        [
+            [row["arm"], name, *(model[part] for part in ("k", "mean", "low", "high", "tau2", "status"))]
+            for row, name, model in models
+        ],
+    )
+
+
+_MODELS = (("mixed", "mixed model"), ("meta", "meta-analysis"))
+
+
+def _remark(model: Row) -> str:
+    if model["status"] != OK:
+        return str(model["status"])
+    return f"I² = {share(model['i2'], 0)}" if "i2" in model else p_value(model["p"])
+
+
+def _readings(row: Row) -> Iterator[tuple[str, Row]]:
+    robust = row["robust"]
+    yield "last epoch (primary)", row["t"]
+    if robust["last"] > 1:
+        yield f"mean of the last {robust['last']} epochs", robust["mean_last"]
+    yield "best epoch, chosen on the test set", robust["best"]
+
+
+def _epochs(stats: Stats) -> list[Block]:
+    """The primary reading beside two others; the best epoch is labelled as what it is."""
+    intro = Paragraph(
+        "The last epoch is the primary reading. The mean of the last epochs is less noisy. The best epoch is chosen by "
+        "looking at the test set: it flatters whichever gate swings more from epoch to epoch, and is here to compare "
+        "with papers that print it, not as evidence.",
+        "Other epochs.",
+    )
+    columns: list[Any] = [("Arm", "left"), ("Reading", "left"), ("n", "right"), ("Difference", "right")]
+    columns += [("95 % interval", "right")]
+    rows = [(row, name, t) for row in stats["contrasts"] for name, t in _readings(row)]
+    table = make_table(
+        "readings",
+        f"Difference from {stats['design']['reference']} in points by three readings of the accuracy.",
+        with_context(stats, columns),
+        [
+            [*context_cell(stats, row), row["arm"], name, str(t["n"]), points(t["mean"]), interval_cell(t)]
+            for row, name, t in rows
+        ],
+        ["context", "arm", "reference", "reading", "n", "mean", "sd", "low", "high", "status"],
+        [
+            [
+                *(row[name_] for name_ in ("context", "arm", "reference")),
+                name,
+                *(t[part] for part in ("n", "mean", "sd", "low", "high", "status")),
+            ]
+            for row, name, t in rows
+        ],
+    )
+    return [intro, table] if rows else []
+
+
+def _worst(stats: Stats) -> list[Block]:
+    items = [f"{title_of(row)}: {_worst_text(row['worst_rank'])}" for row in stats["contrasts"] if row["worst_rank"]]
+    if not items:
+        return []
+    lead = "With diverged runs ranked below all others, instead of left out:"
+    return [Paragraph(lead, "Failures counted."), Bullets(tuple(items))]
+
+
+def _worst_text(rank: Row) -> str:
+    wins = f"{rank['wins']} wins, {rank['ties']} ties, {rank['losses']} losses"
+    if rank["p"] is None:
+        return f"{wins}; no test: {rank['status']}."
+    return f"{wins}, Wilcoxon {p_value(rank['p'])}, A12{NBSP}={NBSP}{number(rank['a12'])}."
+
+
+def _images(stats: Stats) -> list[Block]:
+    """What other test images alone would do; the seeds' interval does not hold it."""
+    rows = [row for row in stats["contrasts"] if row["images"] is not None]
+    if not rows:
+        text = "Which test images each run got right is not kept here, so nothing is said about other images."
+        return [Paragraph(text, "Other images.")]
+    intro = Paragraph(
+        "The intervals above are over seeds, on one set of test images. These are over test images, with the seeds as "
+        "they are.",
+        "Other images.",
+    )
+    return [intro, _image_table(stats, rows), Details("McNemar's test of each seed", (_mcnemar_table(stats, rows),))]
+
+
+def _image_table(stats: Stats, rows: list[Row]) -> Table:
+    columns: list[Any] = [("Arm", "left"), ("Difference", "right"), ("95 % interval over images", "right")]
+    found = [(row, row["images"]["bootstrap"]) for row in rows]
+    return make_table(
+        "images",
+        f"Difference from {stats['design']['reference']} in points with its interval over test images.",
+        with_context(stats, columns),
+        [[*context_cell(stats, row), row["arm"], points(b["mean"]), interval(b["low"], b["high"])] for row, b in found],
+        ["context", "arm", "mean", "low", "high", "resamples", "status"],
+        [
+            [row["context"], row["arm"], *(b[part] for part in ("mean", "low", "high", "resamples", "status"))]
+            for row, b in found
+        ],
+    )
+
+
+def _mcnemar_table(stats: Stats, rows: list[Row]) -> Table:
+    columns: list[Any] = [("Arm", "left"), ("Seed", "right"), ("Only this arm right", "right")]
+    columns += [("Only the reference right", "right"), ("p", "right")]
+    tests = [(row, test) for row in rows for test in row["images"]["mcnemar"]]
+    parts = ("seed", "only_treatment", "only_control")
+    return make_table(
+        "mcnemar",
+        "Images that only one of two runs of a seed gets right, and McNemar's exact p; not adjusted.",
+        with_context(stats, columns),
+        [
+            [*context_cell(stats, row), row["arm"], *(str(test[part]) for part in parts), p_cell(test["p"])]
+            for row, test in tests
+        ],
+        ["context", "arm", *parts, "p"],
+        [[row["context"], row["arm"], *(test[part] for part in parts), test["p"]] for row, test in tests],
+    )

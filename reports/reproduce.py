@@ -1,0 +1,152 @@
+"""A report's numbers again, from the CSV files alone, and what differs."""
+
+import csv
+import json
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bamgate.errors import DataError
+from bamgate.reports.analysis import SCHEMA, analyse
+from bamgate.reports.build import frame_text, provenance_of
+from bamgate.reports.design import Design
+from bamgate.reports.figures import FIGURES
+from bamgate.reports.pages import write_pages
+from bamgate.reports.records import Outcomes, read_records, read_runs
+
+FIRST = ("levels", "progress")  # what differs there makes the rest differ
+SAME = 1e-9  # relative; libraries of another version round the last digits otherwise
+
+
+class Difference(NamedTuple):
+    """A number or text that is not what the report says.
+
+    Args:
+        where: file and place in it.
+        by: how far two numbers are apart; None for texts.
+    """
+
+    where: str
+    stored: Any
+    found: Any
+    by: float | None
+
+
+class Reproduction(NamedTuple):
+    """How many values were compared, which differ, and what could not be recomputed for want of files."""
+
+    compared: int
+    differences: list[Difference]
+    unchecked: list[str]
+
+
+def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
+    """Recompute statistics, figure data and tables, and hold them against the report.
+
+    Raises:
+        DataError: there is no report, or a file is damaged.
+    """
+    stored = read_stats(report / "stats.json")
+    design = Design.from_dict(stored["design"])
+    runs = read_runs(folders)
+    records = read_records(folders, design, runs)
+    found: dict[str, Any] = json.loads(json.dumps(analyse(design, records, Outcomes(folders))))
+    unchecked = _without_images(stored, found)
+    comparison = _Comparison()
+    comparison.values("stats.json", stored, found)
+    for name, spec in FIGURES.items():
+        path, frame = report / "figures" / f"{name}.csv", spec.frame(records, design, found)
+        if path.is_file() or spec.applies(frame):
+            comparison.tables(f"figures/{name}.csv", _text(path), frame_text(frame))
+    with tempfile.TemporaryDirectory() as folder:
+        write_pages(found, [], Path(folder), provenance=provenance_of(records, folders))
+        made = {path.name: path.read_text(encoding="utf-8") for path in (Path(folder) / "tables").glob("*.csv")}
+    for name in sorted(made.keys() | {path.name for path in (report / "tables").glob("*.csv")}):
+        comparison.tables(f"tables/{name}", _text(report / "tables" / name), made.get(name, ""))
+    return Reproduction(comparison.compared, comparison.differences, unchecked)
+
+
+def read_stats(path: Path) -> dict[str, Any]:
+    """stats.json; DataError where it is missing, damaged or of another version."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: there is no report to hold the numbers against") from None
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "design" not in content:
+        version = content.get("schema") if isinstance(content, dict) else None
+        raise DataError(f"{path} has schema version {version}, this bamgate reads version {SCHEMA}")
+    return content
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _without_images(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
+    """Leave image-level numbers out where the outcomes are not here; said, not passed over."""
+    unchecked = []
+    for old, new in zip(stored["contrasts"], found["contrasts"], strict=False):
+        if old.get("images") is not None and new["images"] is None:
+            new["images"] = old["images"]
+            unchecked.append(f"image-level figures of {old['arm']}: the cells' outcomes.csv.gz are not here")
+    return unchecked
+
+
+class _Comparison:
+    """Walks two trees side by side and keeps what differs."""
+
+    def __init__(self) -> None:
+        self.compared = 0
+        self.differences: list[Difference] = []
+
+    def values(self, where: str, stored: Any, found: Any) -> None:
+        if isinstance(stored, dict) and isinstance(found, dict):
+            for key in sorted(stored.keys() | found.keys(), key=lambda name: (name not in FIRST, name)):
+                self.values(
+                    f"{where}: {key}" if ":" not in where else f"{where}.{key}", stored.get(key), found.get(key)
+                )
+        elif isinstance(stored, list) and isinstance(found, list) and len(stored) == len(found):
+            for number, pair in enumerate(zip(stored, found, strict=True)):
+                self.values(f"{where}[{number}]", *pair)
+        else:
+            self._leaf(where, stored, found)
+
+    def _leaf(self, where: str, stored: Any, found: Any) -> None:
+        self.compared += 1
+        numbers = [v for v in (stored, found) if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) == 2:
+            if not math.isclose(stored, found, rel_tol=SAME, abs_tol=1e-12):
+                self.differences.append(Difference(where, stored, found, found - stored))
+        elif stored != found:
+            self.differences.append(Difference(where, stored, found, None))
+
+    def tables(self, where: str, stored: str, found: str) -> None:
+        rows = [list(csv.reader(text.splitlines())) for text in (stored, found)]
+        shapes = [[len(row) for row in table] for table in rows]
+        if shapes[0] != shapes[1]:
+            self._leaf(f"{where}: rows", len(rows[0]), len(rows[1]))
+            if len(rows[0]) == len(rows[1]):
+                self._leaf(f"{where}: columns", rows[0][:1], rows[1][:1])
+            return
+        for line, (old, new) in enumerate(zip(*rows, strict=True), start=1):
+            for column, (one, other) in enumerate(zip(old, new, strict=True)):
+                self._leaf(f"{where}, line {line}, column {rows[0][0][column]!r}", _number(one), _number(other))
+
+
+def _number(text: str) -> Any:
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return value if math.isfinite(value) else text
+
+
+def lines(differences: Sequence[Difference]) -> Iterator[str]:
+    """For people: place, what the report says, what the CSV files say."""
+    for one in differences:
+        by = "" if one.by is None else f" (by {one.by:+.6g})"
+        yield f"{one.where}: the report says {one.stored}, the CSV files {one.found}{by}"

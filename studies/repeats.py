@@ -1,0 +1,66 @@
+"""One cell that has ended in two folders: where the results differ. Times, attempts and the machine may."""
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bamgate.tables import TIMES
+
+Difference = tuple[str, str, str]  # where, what it is in the first and in the other
+_TABLES = ("epochs.csv", "gates.csv", "outcomes.csv.gz")
+
+
+def differences(first: Path, other: Path) -> list[str]:
+    """For each file of a cell the first place where two folders of it differ, a line each; none for the same results.
+
+    Args:
+        first, other: folders of one cell, each without fault (`verify_cell`).
+    """
+    found = list(_of_result(first, other))
+    for name in _TABLES:
+        found += _of_tables(name, _lines(first / name), _lines(other / name))
+    return [f"{where} is {a} in {first} and {b} in {other}" for where, a, b in found]
+
+
+def _of_result(first: Path, other: Path) -> Iterator[Difference]:
+    results = [_json(folder / "result.json") for folder in (first, other)]
+    # The same weights are other bytes where another torch has written them; the tables tell whether they are the same.
+    torches = [_json(folder / "environment.json")["torch"] for folder in (first, other)]
+    apart = TIMES if torches[0] == torches[1] else (*TIMES, "checkpoint_sha256")
+    for name in sorted(results[0].keys() | results[1].keys()):
+        values = [json.dumps(result.get(name)) for result in results]
+        if name not in apart and values[0] != values[1]:
+            yield f"result.json, {name}", values[0], values[1]
+            return
+
+
+def _of_tables(name: str, first: Sequence[list[str]], other: Sequence[list[str]]) -> Iterator[Difference]:
+    """Texts are compared, not numbers: every digit was written, and nan is nan."""
+    for number, (one, two) in enumerate(zip(first, other, strict=False), start=1):
+        for column, a, b in zip(_columns(first), one, two, strict=False):
+            if column not in TIMES and a != b:
+                yield f"{name}, line {number}, column {column!r}", a, b
+                return
+    if len(first) != len(other):
+        yield f"{name}, number of lines", str(len(first)), str(len(other))
+
+
+def _columns(lines: Sequence[list[str]]) -> Iterable[str]:
+    return lines[0] if lines else ()
+
+
+def _lines(path: Path) -> list[list[str]]:
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+    return list(csv.reader(io.StringIO(text)))
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
