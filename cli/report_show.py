@@ -1,5 +1,7 @@
 """What `bamgate report` reads, and its table for the terminal."""
 
+import contextlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +11,8 @@ from bamgate.collect import collect
 from bamgate.errors import UsageError
 from bamgate.reports.design import Design, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
+from bamgate.runlog import PATIENCE_S
+from bamgate.storage import sole_writer
 
 
 class Asked(NamedTuple):
@@ -26,10 +30,14 @@ def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
         raise UsageError("the same folder is given twice")
     for folder in folders:
         _refresh(folder)
-    runs = read_runs(folders)
-    design = design_of(folders, runs, asked.reference)
-    design = restrict(design, arms=asked.arms, where=_where(asked.where), rope=asked.rope)
-    return design, read_records(folders, design, runs)
+    with contextlib.ExitStack() as stack:
+        for folder in folders:
+            if os.access(folder, os.W_OK):  # a study at work writes its tables in the meantime
+                stack.enter_context(sole_writer(folder, patience_s=PATIENCE_S))
+        runs = read_runs(folders)
+        design = design_of(folders, runs, asked.reference)
+        design = restrict(design, arms=asked.arms, where=_where(asked.where), rope=asked.rope)
+        return design, read_records(folders, design, runs)
 
 
 def _refresh(folder: Path) -> None:

@@ -11,19 +11,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bamgate.errors import UsageError
+from bamgate.errors import TryAgainError, UsageError
 from bamgate.reports.analysis import analyse
 from bamgate.reports.design import Design
-from bamgate.reports.figures import FIGURES, save
+from bamgate.reports.figures import FIGURES, FigureSpec, save
 from bamgate.reports.pages import PageFigure, write_pages
 from bamgate.reports.records import Outcomes, Records
-from bamgate.storage import disk_errors
 from bamgate.tables import defused
 
 LIBRARIES = ("bamgate", "numpy", "pandas", "scipy", "statsmodels", "matplotlib", "seaborn")
 INPUTS = ("runs.csv", "epochs.csv", "gates.csv", "study.json")
 COUNTS = ("seed", "n", "epoch", "seeds", "failed", "runs")  # columns that hold whole numbers, or nothing
-OWN = ("report.html", "stats.json")  # what a folder has that a report may replace
+OWN = {"report.html", "report.md", "report.tex", "tables", "figures", "stats.json", "provenance.json"}
+PICTURES = (".svg", ".pdf", ".png")
 
 
 def build(design: Design, records: Records, folders: Sequence[Path], out: Path) -> dict[str, Any]:
@@ -35,14 +35,21 @@ def build(design: Design, records: Records, folders: Sequence[Path], out: Path) 
     """
     stats = analyse(design, records, Outcomes(folders))
     provenance = provenance_of(records, folders)
-    with replaced(out) as folder:
+    with replaced(out.resolve()) as folder:
         (folder / "figures").mkdir()
-        drawn = draw_figures(design, records, stats, folder / "figures")
+        drawn = draw_figures(design.shown, records, stats, folder / "figures")
         write_pages(stats, drawn, folder, provenance=provenance)
         write_json(folder / "stats.json", stats)
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        write_json(folder / "provenance.json", {**provenance, "made": now})
+        pictures = pictures_of(folder)
+        write_json(folder / "provenance.json", {**provenance, "pictures_sha256": pictures, "made": now})
     return stats
+
+
+def pictures_of(report: Path) -> dict[str, str]:
+    """Name -> sha256 of what was drawn."""
+    paths = sorted(path for path in (report / "figures").glob("*") if path.suffix in PICTURES)
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
 def draw_figures(design: Design, records: Records, stats: dict[str, Any], folder: Path) -> list[PageFigure]:
@@ -55,12 +62,14 @@ def draw_figures(design: Design, records: Records, stats: dict[str, Any], folder
         (folder / f"{name}.csv").write_text(frame_text(frame), encoding="utf-8")
         save(spec.draw(frame, design), folder, name)
         svg = (folder / f"{name}.svg").read_text(encoding="utf-8")
-        drawn.append(
-            PageFigure(
-                name=name, title=spec.title, caption=spec.caption(frame, design), alt=spec.alt(frame, design), svg=svg
-            )
-        )
+        drawn.append(page_figure(spec, frame, design, svg))
     return drawn
+
+
+def page_figure(spec: FigureSpec, frame: Any, design: Design, svg: str) -> PageFigure:
+    """A figure as the pages show it."""
+    texts = {"title": spec.title, "caption": spec.caption(frame, design), "alt": spec.alt(frame, design)}
+    return PageFigure(name=spec.name, svg=svg, **texts)
 
 
 def frame_text(frame: Any) -> str:
@@ -98,23 +107,38 @@ def provenance_of(records: Records, folders: Sequence[Path]) -> dict[str, Any]:
 @contextlib.contextmanager
 def replaced(out: Path) -> Iterator[Path]:
     """A folder to write into that takes the place of `out` when all is written; else nothing has changed."""
-    if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or any((out / name).is_file() for name in OWN))):
+    if out.exists() and not (out.is_dir() and _is_ours({path.name for path in out.iterdir()})):
         raise UsageError(f"--out {str(out)!r} holds something that is no report; name another folder")
     beside = out.with_name(f".{out.name}.{os.getpid()}.new")
-    with disk_errors(out):
+    try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
-    try:
         yield beside
-        with disk_errors(out):
-            _swap(beside, out)
+        _swap(beside, out)
+    except OSError as error:
+        why = f"cannot write the report {out}: {error.strerror}; nothing there has changed"
+        raise TryAgainError(why) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
+def _is_ours(names: set[str]) -> bool:
+    """Whether a folder is empty, or a report and nothing beside it."""
+    return not names or (names <= OWN and {"stats.json", "provenance.json"} <= names)
+
+
 def _swap(new: Path, out: Path) -> None:
+    """Put `new` where `out` is; the old one comes back where that fails."""
     old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if out.exists():
-        out.rename(old)
-    new.rename(out)
-    shutil.rmtree(old, ignore_errors=True)
+    if not out.exists():
+        new.rename(out)
+        return
+    out.rename(old)
+    try:
+        new.rename(out)
+    except BaseException:
+        if not out.exists():
+            old.rename(out)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)

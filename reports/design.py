@@ -34,6 +34,8 @@ class Design:
         rope: points of accuracy below which a difference is of no practical interest.
         contexts: values of the axes as texts, in the study's order; ("",) where there is no axis.
         places: every planned run.
+        rope_of_study: where another margin was chosen for the report, the one that was declared.
+        shown_arms, shown_contexts: what the report is about where that is not all; p values stay those of the whole.
         sources: the studies that the runs are of.
         settings, arm_settings: of all runs, and of each arm, as they were declared.
     """
@@ -49,6 +51,9 @@ class Design:
     contexts: tuple[str, ...]
     places: tuple[Place, ...]
     added_seeds: tuple[int, ...] = ()
+    rope_of_study: float | None = None
+    shown_arms: tuple[str, ...] = ()
+    shown_contexts: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     arm_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -62,9 +67,17 @@ class Design:
         """The arm that the first sentence is about: the first that is not the reference."""
         return next(arm for arm in self.arms if arm != self.reference)
 
+    @property
+    def shown(self) -> "Design":
+        """The part that the report is about, as a design of its own."""
+        arms, contexts = self.shown_arms or self.arms, self.shown_contexts or self.contexts
+        places = tuple(p for p in self.places if p.arm in arms and p.context in contexts)
+        arms = tuple(a for a in arms if any(p.arm == a for p in places))
+        return replace(self, arms=arms, contexts=contexts, places=places, shown_arms=(), shown_contexts=())
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain types only."""
-        plain = asdict(self) | {"seeds": list(self.seeds), "headline": self.headline}
+        """Plain types only; the headline is the shown part's."""
+        plain = asdict(self) | {"seeds": list(self.seeds), "headline": self.shown.headline}
         plain["places"] = [list(asdict(place).values()) for place in self.places]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
@@ -131,8 +144,8 @@ def _of_studies(folders: Sequence[Path], contents: Sequence[dict[str, Any]]) -> 
 
 def _of_runs(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None) -> Design:
     """Without a study.json: arms and contexts as runs.csv has them; what is there is all that was planned."""
-    places = tuple(places_of(runs))
     _refuse_two_designs(folders, runs)
+    places = _with_partners(places_of(runs)) if runs["study"].isna().all() else tuple(places_of(runs))
     arms = tuple(dict.fromkeys(place.arm for place in places))
     if reference is None and REFERENCE not in arms:
         raise UsageError(f"no reference arm: say --reference with one of {', '.join(arms)}")
@@ -150,6 +163,20 @@ def _of_runs(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None)
         places=places,
         sources=tuple(dict.fromkeys(folder.resolve().name for folder in folders)),
     )
+
+
+def _with_partners(places: list[Place]) -> tuple[Place, ...]:
+    """Every gate with every seed: a seed that only some gates have waits for the others."""
+    seen: dict[tuple[str, int], Place] = {}
+    for place in places:
+        other = seen.setdefault((place.arm, place.seed), place)
+        if other.cell != place.cell:
+            raise UsageError(
+                f"two runs of gate {place.arm!r} with seed {place.seed} (cells {other.cell} and {place.cell}); "
+                "was the gate changed between them? Report the folders one by one"
+            )
+    arms, seeds = dict.fromkeys(p.arm for p in places), sorted({p.seed for p in places})
+    return tuple(seen.get((a, s)) or Place(arm=a, context="", seed=s, cell="") for s in seeds for a in arms)
 
 
 def places_of(runs: pd.DataFrame) -> list[Place]:
@@ -191,24 +218,30 @@ def _config(folders: Sequence[Path], cell: str) -> dict[str, Any] | None:
 
 
 def restrict(design: Design, *, arms: Sequence[str], where: dict[str, str], rope: float | None) -> Design:
-    """The part of a design that was asked for; the reference always stays.
+    """The design with the part that was asked for marked as shown; the reference always is.
 
     Args:
         arms: names; none means all.
         where: axis -> value as it stands in the contexts.
+        rope: another margin than the declared one.
     """
     for arm in arms:
         _known("arm", arm, design.arms)
-    kept = tuple(a for a in design.arms if not arms or a in arms or a == design.reference)
-    contexts = tuple(c for c in design.contexts if _matches(c, where, design.contexts))
-    places = tuple(p for p in design.places if p.arm in kept and p.context in contexts)
     if rope is not None and not 0 < rope < 100:
         raise UsageError(f"--rope must be points of accuracy above 0 and below 100, got {rope:g}")
-    kept = tuple(a for a in kept if any(p.arm == a for p in places))
+    if rope is not None and rope != design.rope:
+        declared = design.rope if design.rope_declared else None
+        design = replace(design, rope=rope, rope_declared=False, rope_of_study=declared)
+    if arms:
+        design = replace(design, shown_arms=tuple(a for a in design.arms if a in arms or a == design.reference))
+    if where:
+        design = replace(
+            design, shown_contexts=tuple(c for c in design.contexts if _matches(c, where, design.contexts))
+        )
+    kept = design.shown.arms
     if len(kept) < 2 or design.reference not in kept:
         raise UsageError(f"there is nothing to compare: {', '.join(kept) or 'no arm'} alone; a report needs two arms")
-    asked: dict[str, Any] = {} if rope is None else {"rope": rope, "rope_declared": True}
-    return replace(design, arms=kept, contexts=contexts, places=places, **asked)
+    return design
 
 
 def _matches(context: str, where: dict[str, str], contexts: Sequence[str]) -> bool:

@@ -62,9 +62,15 @@ def refuse(frame: pd.DataFrame, path: Path, column: str, wrong: Any, why: Callab
         raise DataError(f"{path}, line {line_of(frame, wrong)}, column {column!r}: {why(row)}")
 
 
+NEEDED = [
+    *("cell", "seed", "correct", "total", "status", "gate", "dataset", "model", "attention", "epochs", "params"),
+    *("macs", "device", "device_name", "threads", "torch", "compile", "executor", "design_sha256"),
+]
+
+
 def check_runs(runs: pd.DataFrame, path: Path) -> None:
     """DataError where a row of runs.csv cannot be: no counts, more correct than there are, a cell twice."""
-    for name in ("cell", "seed", "correct", "total", "status", "gate"):
+    for name in NEEDED:
         refuse(runs, path, name, runs[name].isna(), lambda row: "is empty")
     refuse(runs, path, "total", runs["total"] < 1, lambda row: f"{row['total']} test images")
     over = (runs["correct"] > runs["total"]) | (runs["correct"] < 0)

@@ -1,6 +1,7 @@
 """A report's numbers again, from the CSV files alone, and what differs."""
 
 import csv
+import itertools
 import json
 import math
 import tempfile
@@ -8,14 +9,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
+
 from bamgate.errors import DataError
 from bamgate.reports.analysis import SCHEMA, analyse
-from bamgate.reports.build import frame_text, provenance_of
-from bamgate.reports.design import Design
+from bamgate.reports.build import frame_text, page_figure, pictures_of, provenance_of
+from bamgate.reports.design import Design, design_of
 from bamgate.reports.figures import FIGURES
-from bamgate.reports.pages import write_pages
-from bamgate.reports.records import Outcomes, read_records, read_runs
+from bamgate.reports.pages import PageFigure, write_pages
+from bamgate.reports.records import Outcomes, Records, read_records, read_runs
 
+DECLARED = (
+    "question",
+    "cost",
+    "expected",
+    "reference",
+    "rope",
+    "arms",
+    "contexts",
+    "places",
+    "added_seeds",
+    "settings",
+)
 FIRST = ("levels", "progress")  # what differs there makes the rest differ
 SAME = 1e-9  # relative; libraries of another version round the last digits otherwise
 
@@ -49,37 +64,79 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
         DataError: there is no report, or a file is damaged.
     """
     stored = read_stats(report / "stats.json")
+    provenance = _read_json(report / "provenance.json")
     design = Design.from_dict(stored["design"])
     runs = read_runs(folders)
     records = read_records(folders, design, runs)
     found: dict[str, Any] = json.loads(json.dumps(analyse(design, records, Outcomes(folders))))
     unchecked = _without_images(stored, found)
     comparison = _Comparison()
+    _compare_designs(comparison, folders, design, runs)
     comparison.values("stats.json", stored, found)
+    figures = _compare_figures(comparison, report, design.shown, records, found)
+    comparison.values("figures (sha256)", provenance.get("pictures_sha256", {}), pictures_of(report))
+    with tempfile.TemporaryDirectory() as folder:
+        # With the report's own list of inputs: the order of their rows is no matter.
+        write_pages(found, figures, Path(folder), provenance=provenance)
+        _compare_pages(comparison, report, Path(folder))
+    if provenance.get("inputs_sha256") != provenance_of(records, folders)["inputs_sha256"]:
+        unchecked.append("the CSV files are not, byte for byte, those that the report was made of")
+    return Reproduction(comparison.compared, comparison.differences, unchecked)
+
+
+def _compare_designs(comparison: "_Comparison", folders: Sequence[Path], design: Design, runs: pd.DataFrame) -> None:
+    """The plan that the report went by is the one that the study declares, where it is here."""
+    if not all((folder / "study.json").is_file() for folder in folders):
+        return
+    declared = design_of(folders, runs, None)
+    margin = design.rope if design.rope_of_study is None else design.rope_of_study
+    plain = design.to_dict() | {"rope": margin, "reference": declared.reference}
+    kept = {name: value for name, value in declared.to_dict().items() if name in DECLARED}
+    comparison.values("study.json", {name: plain[name] for name in kept}, json.loads(json.dumps(kept)))
+
+
+def _compare_figures(
+    comparison: "_Comparison", report: Path, design: Design, records: Records, found: dict[str, Any]
+) -> list[PageFigure]:
+    """Compare what is drawn; the figures with the report's own pictures."""
+    figures = []
     for name, spec in FIGURES.items():
         path, frame = report / "figures" / f"{name}.csv", spec.frame(records, design, found)
         if path.is_file() or spec.applies(frame):
             comparison.tables(f"figures/{name}.csv", _text(path), frame_text(frame))
-    with tempfile.TemporaryDirectory() as folder:
-        write_pages(found, [], Path(folder), provenance=provenance_of(records, folders))
-        made = {path.name: path.read_text(encoding="utf-8") for path in (Path(folder) / "tables").glob("*.csv")}
-    for name in sorted(made.keys() | {path.name for path in (report / "tables").glob("*.csv")}):
-        comparison.tables(f"tables/{name}", _text(report / "tables" / name), made.get(name, ""))
-    return Reproduction(comparison.compared, comparison.differences, unchecked)
+        if spec.applies(frame):
+            figures.append(page_figure(spec, frame, design, _text(path.with_suffix(".svg"))))
+    return figures
+
+
+def _compare_pages(comparison: "_Comparison", report: Path, made: Path) -> None:
+    for folder, endings in (("tables", (".csv", ".tex")), (".", (".html", ".md", ".tex"))):
+        paths = {p.name for p in [*(made / folder).iterdir(), *(report / folder).glob("*")] if p.suffix in endings}
+        for name in sorted(paths):
+            texts = _text(report / folder / name), _text(made / folder / name)
+            where = name if folder == "." else f"{folder}/{name}"
+            if name.endswith(".csv"):
+                comparison.tables(where, *texts)
+            else:
+                comparison.lines(where, *texts)
 
 
 def read_stats(path: Path) -> dict[str, Any]:
     """stats.json; DataError where it is missing, damaged or of another version."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: there is no report to hold the numbers against") from None
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}") from None
+    content = _read_json(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA or "design" not in content:
         version = content.get("schema") if isinstance(content, dict) else None
         raise DataError(f"{path} has schema version {version}, this bamgate reads version {SCHEMA}")
     return content
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing: there is no report to hold the numbers against") from None
+    except ValueError as error:
+        raise DataError(f"{path} is damaged: {error}") from None
 
 
 def _text(path: Path) -> str:
@@ -124,6 +181,15 @@ class _Comparison:
         elif stored != found:
             self.differences.append(Difference(where, stored, found, None))
 
+    def lines(self, where: str, stored: str, found: str) -> None:
+        """Texts line by line; the first line that differs stands for all."""
+        pairs = itertools.zip_longest(stored.splitlines(), found.splitlines(), fillvalue="")
+        for number, (old, new) in enumerate(pairs, start=1):
+            self.compared += 1
+            if old != new:
+                self.differences.append(Difference(f"{where}, line {number}", *_parting(old, new), None))
+                return
+
     def tables(self, where: str, stored: str, found: str) -> None:
         rows = [list(csv.reader(text.splitlines())) for text in (stored, found)]
         shapes = [[len(row) for row in table] for table in rows]
@@ -135,6 +201,12 @@ class _Comparison:
         for line, (old, new) in enumerate(zip(*rows, strict=True), start=1):
             for column, (one, other) in enumerate(zip(old, new, strict=True)):
                 self._leaf(f"{where}, line {line}, column {rows[0][0][column]!r}", _number(one), _number(other))
+
+
+def _parting(old: str, new: str) -> tuple[str, str]:
+    """The two texts around the place where they part."""
+    at = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+    return old[max(0, at - 20) : at + 40], new[max(0, at - 20) : at + 40]
 
 
 def _number(text: str) -> Any:

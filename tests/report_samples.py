@@ -76,7 +76,7 @@ def study(kind: str) -> tuple[Design, Records]:
     if kind in _FEW_ARMS:
         arms = dict(list(ARMS.items())[: _FEW_ARMS[kind]])
     seeds = {"one-seed": 1, "added": 10}.get(kind, 5)
-    axis = {"contexts": "model=resnet{}; reduction=16", "hostile": "data=</td>{}_%&"}.get(kind)
+    axis = {"contexts": "model=resnet{}; reduction=16", "hostile": "dataset=</td>{}_%&"}.get(kind)
     contexts = (
         ("",) if axis is None else tuple(axis.format(n) for n in ("8", "20", "50")[: 2 if kind == "hostile" else 3])
     )

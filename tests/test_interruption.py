@@ -5,19 +5,17 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from helpers import SMALL, bamgate, without_times
+from helpers import SMALL, Started, bamgate, without_times
 
-RUN = ["run", "--gate", "tanh,sigmoid", *SMALL, "--quiet"]
+RUN = ["run", "--gate", "tanh,sigmoid", "--dataset", "digits", *SMALL, "--quiet"]
 
 
-def _start(out: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "bamgate", *RUN, "--out", str(out)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def _start(out: Path) -> Started:
+    return Started(*RUN, "--out", str(out))
 
 
 def _logged(out: Path) -> int:
@@ -25,7 +23,7 @@ def _logged(out: Path) -> int:
     return sum(len(path.read_text().splitlines()) for path in out.glob("cells/*/epochs.csv"))
 
 
-def _wait_until_training(process: subprocess.Popen[str], out: Path, before: int = 0) -> None:
+def _wait_until_training(process: Started, out: Path, before: int = 0) -> None:
     """Until more has been logged than `before`."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:

@@ -121,7 +121,7 @@ def test_the_title_says_study_and_verdict(hostile: Path) -> None:
 
 def test_markdown_cells_hold_their_names(hostile: Path) -> None:
     lines = (hostile / "report.md").read_text().splitlines()
-    table = [line for line in lines if line.startswith("| data=")][:10]
+    table = [line for line in lines if line.startswith("| dataset=")][:10]
     found = [re.split(r"(?<!\\)\|", line)[2].strip() for line in table]
     shown = [re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", html.unescape(cell)) for cell in found]
     assert shown == [*EVIL, *EVIL]

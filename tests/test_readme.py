@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import bamgate
 
 from bamgate.probes import gate_sites
 
@@ -45,8 +46,7 @@ def test_the_commands_of_a_block_of_the_readme_run(commands: list[str], tmp_path
 
 def _run(words: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     assert words[0] == "bamgate"
-    command = [sys.executable, "-m", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280, check=False)
+    return bamgate(*words[1:], cwd=folder)
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from scipy import stats as scipy_stats
 
 from bamgate.errors import DataError
 from bamgate.reports.analysis import analyse
-from bamgate.reports.design import design_of
+from bamgate.reports.design import design_of, restrict
 from bamgate.reports.records import Outcomes, read_records, read_runs
 
 NETWORKS = ({"model": "resnet20"}, {"model": "resnet18"}, {"model": "wrn-16-8"})
@@ -27,7 +27,7 @@ def analysed(*folders: Path) -> dict[str, Any]:
 
 def drawn(mean: float, sd: float, seed: int = 0) -> Any:
     """Counts around 9,000 images; tanh lies `mean` images above sigmoid on average, each pair with its own noise."""
-    noise = np.random.default_rng(seed).normal(0, 1, 1000)
+    noise = np.random.default_rng(seed).normal(0, 1, 10_000)
 
     def correct(arm: str, context: dict[str, Any], run: int) -> int:
         shift = mean + sd * noise[run + 100 * len(str(context))] if arm == "tanh" else 0.0
@@ -61,7 +61,7 @@ def test_undecided_says_how_many_seeds_are_missing(tmp_path: Path) -> None:
     assert sentence.startswith(
         "Undecided: tanh scored 0.01 points above sigmoid (95 % interval -0.14 to +0.16, 5 seeds)"
     )
-    assert "9 more seeds" in sentence
+    assert "a true difference as small as 0.1 points takes 14 seeds to find, 9 more than these" in sentence
     assert "no difference" not in json.dumps(found["headline"])
 
 
@@ -150,6 +150,57 @@ def test_an_unfinished_study_gives_no_verdict_and_no_p(tmp_path: Path) -> None:
     assert found["contrasts"][0]["t"]["mean"] == pytest.approx(2.29 / 8)
 
 
+def test_a_choice_of_arms_changes_no_p_and_no_plan(tmp_path: Path) -> None:
+    arms = ("sigmoid", "tanh", "softsign")
+    noise = np.random.default_rng(1).normal(0, 30, 1000)
+    folder = made_study(tmp_path / "s", lambda a, c, s: round(9000 + noise[s + 10 * arms.index(a)]), arms=arms)
+    runs = read_runs([folder])
+    design = design_of([folder], runs)
+    part = restrict(design, arms=["softsign"], where={}, rope=0.5)
+    records, outcomes = read_records([folder], part, runs), Outcomes([folder])
+    whole, shown = analyse(design, records, outcomes), analyse(part, records, outcomes)
+    assert [row["arm"] for row in shown["contrasts"]] == ["softsign"]
+    assert shown["contrasts"][0]["holm_p"] == whole["contrasts"][1]["holm_p"]
+    assert shown["progress"] == whole["progress"]
+    sure = shown["headline"]["sure"]
+    assert "Only 1 of the 2 comparisons of the study are shown; p values are corrected for all." in sure
+    assert "The margin of 0.5 points was chosen for this report; the study declared 1 point." in sure
+
+
+def test_seeds_that_were_added_are_named_beside_the_verdict(tmp_path: Path) -> None:
+    folder = made_study(tmp_path / "s", drawn(50, 10))
+    content = json.loads((folder / "study.json").read_text()) | {"added_seeds": [4]}
+    (folder / "study.json").write_text(json.dumps(content))
+    assert "Seeds 4 were added to the plan later" in analysed(folder)["headline"]["sure"]
+
+
+def test_an_arm_that_always_diverges_is_named_first(tmp_path: Path) -> None:
+    found = analysed(made_study(tmp_path / "s", lambda a, c, s: None if a == "tanh" else 9000 + s))
+    assert found["headline"]["word"] == "undecided"
+    assert (
+        "sigmoid diverged in 0 of 5 runs and tanh diverged in 5 of 5 runs; Fisher's exact test p = 0.0079"
+        in (found["headline"]["sure"])
+    )
+
+
+def test_settings_of_one_network_are_no_sample_of_networks(tmp_path: Path) -> None:
+    contexts = ({"reduction": 4}, {"reduction": 8}, {"reduction": 16})
+    found = analysed(made_study(tmp_path / "s", drawn(300, 20), contexts=contexts))
+    assert found["across"] == []
+    assert found["headline"]["word"] == "better"
+    assert found["headline"]["sentence"] == 'tanh against sigmoid, in each of 3 contexts by itself: "better" in 3.'
+
+
+def test_a_seed_that_one_gate_lacks_leaves_runs_without_a_verdict(tmp_path: Path) -> None:
+    folder = made_study(tmp_path / "s", drawn(300, 20), missing=(("tanh", 4),))
+    (folder / "study.json").unlink()
+    for line in range(2, 11):
+        edit(folder / "runs.csv", line, study="", context="")
+    found = analysed(folder)
+    assert found["headline"]["word"] == "interim"
+    assert (found["progress"]["planned"], found["progress"]["missing"]) == (10, 1)
+
+
 def test_one_seed_is_no_certainty(tmp_path: Path) -> None:
     found = analysed(made_study(tmp_path / "s", drawn(50, 1), seeds=range(1)))
     (row,) = found["contrasts"]
@@ -202,7 +253,7 @@ def test_over_networks_the_mean_of_the_networks_decides(tmp_path: Path) -> None:
     cells = row["across"]["cells"]
     assert (cells["p"], cells["low"], cells["high"]) == pytest.approx((expected.pvalue, interval.low, interval.high))
     assert found["headline"]["word"] == row["verdict_new"]["word"] == "undecided"
-    assert "for a new network or data set like these 3" in found["headline"]["sentence"]
+    assert "For a new network or data set like these 3" in found["headline"]["sentence"]
 
 
 def test_steps_from_sigmoid_to_tanh_add_up(tmp_path: Path) -> None:

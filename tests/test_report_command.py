@@ -119,26 +119,31 @@ def test_reproduce_names_what_differs_and_by_how_much(study: Path, tmp_path: Pat
     assert all(set(one) == {"where", "stored", "found", "by"} for one in parsed["differences"])
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new", "where"),
-    [
-        ("stats.json", '"rope": 1.0', '"rope": 2.0', "stats.json: "),
-        ("figures/differences.csv", ",90.04,", ",91.04,", "figures/differences.csv, line "),
-    ],
-)
-def test_reproduce_sees_a_report_that_was_edited(
-    study: Path, tmp_path: Path, file: str, old: str, new: str, where: str
-) -> None:
+EDITS = {  # file -> what stands there, what is put in its place, and where the difference is found
+    "figures/differences.csv": (",90.04,", ",91.04,", "figures/differences.csv, line "),
+    "figures/curves.svg": ("<g", "<g ", "figures (sha256): curves.svg"),
+    "report.html": ("seeds", "needs", "report.html, line "),
+    "report.md": ("seeds", "needs", "report.md, line "),
+    "report.tex": ("seeds", "needs", "report.tex, line "),
+    "tables/arms.tex": ("tanh", "tahn", "tables/arms.tex, line "),
+    "tables/seeds.csv": ("sigmoid", "sigmund", "tables/seeds.csv, line "),
+    "stats.json": ('"question": "Is', '"question": "Was', "study.json: question"),
+}
+
+
+def test_reproduce_sees_a_report_that_was_edited(study: Path, tmp_path: Path) -> None:
     copy = tmp_path / "report"
     for name, data in content(study / "report").items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_bytes(data)
-    text = (copy / file).read_text()
-    assert old in text
-    (copy / file).write_text(text.replace(old, new, 1))
-    finished = bamgate("reproduce", str(study), "--report", str(copy))
-    assert finished.returncode == 5, finished.stdout
-    assert finished.stdout.startswith(where)
+    for file, (old, new, _) in EDITS.items():
+        text = (copy / file).read_text()
+        assert old in text
+        (copy / file).write_text(text.replace(old, new, 1))
+    finished = bamgate("reproduce", str(study), "--report", str(copy), "--json")
+    assert finished.returncode == 5, finished.stderr
+    found = [one["where"] for one in json.loads(finished.stdout)["differences"]]
+    assert [where for _, _, where in EDITS.values() if not any(one.startswith(where) for one in found)] == []
 
 
 def test_verdicts_on_the_terminal_write_nothing(study: Path) -> None:
@@ -155,12 +160,13 @@ def test_verdicts_on_the_terminal_write_nothing(study: Path) -> None:
 
 def test_a_report_does_not_take_the_place_of_something_else(study: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
+    (tmp_path / "report.html").write_text("my own")
     finished = bamgate("report", str(study), "--out", str(tmp_path))
     assert (finished.returncode, finished.stderr.splitlines()[-1]) == (
         2,
         f"bamgate: --out '{tmp_path}' holds something that is no report; name another folder",
     )
-    assert content(tmp_path) == {"thesis.tex": b"years of work"}
+    assert content(tmp_path) == {"thesis.tex": b"years of work", "report.html": b"my own"}
 
 
 @pytest.mark.parametrize(

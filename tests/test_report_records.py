@@ -100,6 +100,16 @@ def test_runs_that_differ_in_more_than_the_gate_are_refused(tmp_path: Path) -> N
     )
 
 
+def test_two_runs_of_one_gate_and_seed_are_refused(tmp_path: Path) -> None:
+    for name, print_ in (("a", "f1"), ("b", "f2")):
+        facts = {"study": None, "context": None, "gate_fingerprint": print_}
+        rows = [run_row(gate, {}, 0, 9000, **facts, cell=f"{name}{gate}") for gate in ("sigmoid", "tanh")]
+        (tmp_path / name).mkdir()
+        write_tables(tmp_path / name, rows)
+    with pytest.raises(UsageError, match=r"two runs of gate 'sigmoid' with seed 0 \(cells asigmoid and bsigmoid\)"):
+        read(tmp_path / "a", tmp_path / "b")
+
+
 def test_a_reference_is_needed(tmp_path: Path) -> None:
     write_tables(tmp_path, [run_row(gate, {}, 0, 9000, study=None) for gate in ("tanh", "softsign")])
     assert message(UsageError, read, tmp_path) == "no reference arm: say --reference with one of softsign, tanh"
@@ -112,8 +122,11 @@ def test_a_reference_is_needed(tmp_path: Path) -> None:
 def test_a_part_of_a_design(tmp_path: Path) -> None:
     arms = ("sigmoid", "tanh", "softsign")
     design, _ = read(made_study(tmp_path / "s", plain, arms=arms, contexts=AXES))
-    part = restrict(design, arms=["softsign"], where={"reduction": "4"}, rope=0.3)
+    whole = restrict(design, arms=["softsign"], where={"reduction": "4"}, rope=0.3)
+    assert whole.places == design.places
+    part = whole.shown
     assert (part.arms, part.contexts, part.rope) == (("sigmoid", "softsign"), (design.contexts[0],), 0.3)
+    assert (part.rope_declared, part.rope_of_study, part.headline) == (False, 1.0, "softsign")
     assert {(p.arm, p.context) for p in part.places} == {(a, design.contexts[0]) for a in part.arms}
     assert restrict(design, arms=[], where={}, rope=None) == design
 
@@ -143,6 +156,7 @@ def test_a_part_that_is_not_there_is_refused(tmp_path: Path, choice: dict[str, A
         ({"correct": "nan"}, "line 3, column 'correct': 'nan' is no int"),
         ({"correct": "10001"}, "line 3, column 'correct': 10001 correct of 10000 test images"),
         ({"correct": "-1"}, "line 3, column 'correct': -1 correct of 10000 test images"),
+        ({"threads": ""}, "line 3, column 'threads': is empty"),
         ({"total": "0"}, "line 3, column 'total': 0 test images"),
         ({"status": "fine"}, "line 3, column 'status': 'fine' (allowed: finished, diverged)"),
         ({"seed": "one"}, "line 3, column 'seed': 'one' is no int"),

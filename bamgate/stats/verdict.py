@@ -40,13 +40,22 @@ class Verdict(Result):
     seeds_missing: int | None = None
 
 
-def verdict(t: PairedT, equal: Equivalence, *, rope: float, holm_p: float | None, planning: Planning) -> Verdict:
+def verdict(
+    t: PairedT,
+    equal: Equivalence,
+    *,
+    rope: float,
+    holm_p: float | None,
+    planning: Planning,
+    equivalence_p: float | None = None,
+) -> Verdict:
     """The verdict of treatment against control.
 
     Args:
         t: the primary test, `equal` and `planning` of the same pairs.
         rope: points, the same as in `equal`.
         holm_p: the p of `t` adjusted in its family; None for a family of one.
+        equivalence_p: the p of `equal` adjusted in its family; None for a family of one.
 
     Raises UsageError where `rope` is not that of `equal`.
     """
@@ -58,6 +67,7 @@ def verdict(t: PairedT, equal: Equivalence, *, rope: float, holm_p: float | None
     label = "p" if holm_p is None else "Holm-adjusted p"
     numbers = f"{t.mean:+.2f} points, {t.confidence * 100:g} % interval {t.low:+.2f} to {t.high:+.2f}, {label} {_p(p)}"
     within = equal.low is not None and equal.high is not None and -rope < equal.low and equal.high < rope
+    within = within and (equivalence_p is None or equivalence_p < ALPHA)
     word = _direction(t.low, t.high, rope) if p < ALPHA else None
     if word:
         return _directional(word, numbers, rope, within=within)

@@ -18,26 +18,32 @@ SCHEMA = 1
 __all__ = ["SCHEMA", "analyse"]
 
 
-def analyse(design: Design, records: Records, outcomes: Outcomes) -> dict[str, Any]:
-    """Every number of a report, plain types only: what stats.json holds."""
+def analyse(whole: Design, records: Records, outcomes: Outcomes) -> dict[str, Any]:
+    """Every number of a report, plain types only: what stats.json holds.
+
+    Progress and the correction of p values are those of the whole design, whatever part of it is shown.
+    """
+    design = whole.shown
+    compared = contrasts(whole, records, outcomes)
     found: dict[str, Any] = {
         "schema": SCHEMA,
-        "design": design.to_dict(),
-        "progress": progress(design, records),
+        "design": whole.to_dict(),
+        "progress": progress(whole, records),
         "levels": levels(design, records),
-        "contrasts": contrasts(design, records, outcomes),
-        "attribution": attribution(design, records),
+        "contrasts": [row for row in compared if row["arm"] in design.arms and row["context"] in design.contexts],
+        "attribution": [row for row in attribution(whole, records) if row["context"] in design.contexts],
         "learned": learned(design, records),
         "mechanism": mechanism(design, records),
         "failures": failures(design, records),
         "costs": costs(design, records),
     }
-    found["across"] = across(design, found["contrasts"])
+    # A choice of contexts is no sample of anything.
+    found["across"] = [] if whole.shown_contexts else across(design, found["contrasts"])
     left_out = sum("executed" in item["why"] for row in found["contrasts"] for item in row["left_out"])
     found["execution"] = execution(records, left_out)
     found["confounds"] = confounds(design, records, found["attribution"])
     if not found["progress"]["complete"]:
         for name in ("contrasts", "across", "attribution"):
             found[name] = without_tests(found[name])
-    found["headline"] = headline(design, found)
+    found["headline"] = headline(whole, found, compared=len(compared))
     return found

@@ -3,9 +3,10 @@
 from typing import Any
 
 from bamgate import stats
-from bamgate.reports.design import Design
+from bamgate.reports.design import Design, axes_of
 
 Plain = dict[str, Any]
+SAMPLED = {"model", "dataset"}  # axes whose values stand for others like them
 SAME = 1e-9  # points; below what one image is worth
 
 
@@ -15,6 +16,12 @@ def across(design: Design, contrasts: list[Plain]) -> list[Plain]:
     Args:
         contrasts: as `contrasts.contrasts` makes them.
     """
+    values: dict[str, set[str]] = {}
+    for context in design.contexts:
+        for name, value in axes_of(context).items():
+            values.setdefault(name, set()).add(value)
+    if not {name for name, seen in values.items() if len(seen) > 1} <= SAMPLED:
+        return []  # settings of one network are no sample of networks
     rows = []
     for arm in design.arms:
         cells = {c["context"]: c["differences"] for c in contrasts if c["arm"] == arm and c["differences"]}

@@ -34,7 +34,7 @@ CONTROLS = (
     Control("depth", "tanh-half", "centred-sigmoid", "deepening the gate from 1/3 to 1", "the same centre and k"),
     Control("depth", "tanh-quarter", "half-sigmoid", "deepening the gate from 1/2 to 1", "the same centre and slope"),
     Control(
-        "depth",
+        "depth and slope",
         "tanh-quarter",
         "centred-sigmoid",
         "deepening the gate from 1/3 to 1",
@@ -46,7 +46,7 @@ CONTROLS = (
     Control("smoothness", "clip-sigmoid", "sigmoid", "replacing curves by kinks", "the same centre, range and slope"),
     Control("smoothness", "hardtanh", "tanh", "replacing curves by kinks", "the same centre, range and slope"),
     Control(
-        "smoothness",
+        "smoothness and slope",
         "hard-sigmoid",
         "sigmoid",
         "replacing curves by kinks",
@@ -110,7 +110,7 @@ def _sentence(row: Plain) -> str:
     interval = f"95 % interval {t['low']:+.2f} to {t['high']:+.2f}, {t['n']} seeds"
     if (row["holm_p"] or 1) < 0.05:
         return f"{start} changed the accuracy by {_points(t['mean'])} ({interval})."
-    return f"{start} went with {_points(t['mean'])} ({interval}), which these seeds cannot tell from chance."
+    return f"{start} went with {_points(t['mean'])} ({interval}), which these seeds cannot distinguish from chance."
 
 
 def _points(value: float) -> str:

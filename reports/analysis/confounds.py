@@ -12,7 +12,7 @@ WITHOUT_NORM = ("squeezenet", "vgg")  # networks in which no batch norm follows 
 def confounds(design: Design, records: Records, attribution: list[Plain]) -> list[str]:
     """Sentences, the gravest first."""
     runs = records.runs
-    separated = {row["property"] for row in attribution}
+    separated = {name for row in attribution for name in row["property"].split(" and ")}
     varied = {name for context in design.contexts for name in axes_of(context)}
     varied |= {name for settings in design.arm_settings.values() for name in settings}
     gates = {str(gate) for gate in runs["gate"]}
@@ -27,14 +27,14 @@ def confounds(design: Design, records: Records, attribution: list[Plain]) -> lis
     wide = gates & {"tanh", "softsign", "hardtanh", "arctan"}
     if wide and "gate_init" not in varied:
         found.append(
-            f"At the default start {', '.join(sorted(wide))} begin as strong multiplicative noise (SD of the scale "
-            "about 0.7, for sigmoid about 0.3); no arm here starts at the identity (gate_init = zero), so a difference "
-            "may be one of the start."
+            f"At the default start gates as deep as tanh begin as strong multiplicative noise{_start(records)}; no arm "
+            "here starts at the identity (gate_init = zero), so a difference may be one of the start."
         )
     if wide:
         found.append(
-            "The gradient into the gate's parameters is proportional to its slope: at z = 0 four times sigmoid's for "
-            f"{', '.join(sorted(wide))}. One learning rate for all gates is another effective one for each."
+            "The gradient into the gate's parameters is proportional to its slope: at z = 0 that of "
+            f"{' and '.join(sorted(wide))} is four times sigmoid's. One learning rate for all gates is effectively a "
+            "different one for each."
         )
     if "attention_weight_decay" not in varied:
         found.append(
@@ -43,6 +43,14 @@ def confounds(design: Design, records: Records, attribution: list[Plain]) -> lis
         )
     found += _of_networks(runs)
     return found
+
+
+def _start(records: Records) -> str:
+    """SD of the scale before training, by gate, as it was measured."""
+    first = records.gates[records.gates["epoch"] == 0].merge(records.runs[["cell", "gate"]], on="cell")
+    means = first.groupby("gate")["sd"].mean()
+    known = [f"{means[gate]:.2f} for {gate}" for gate in ("sigmoid", "tanh", "softsign") if gate in means.index]
+    return f" (SD of the scale before training: {', '.join(known)})" if known else ""
 
 
 def _of_networks(runs: Any) -> list[str]:

@@ -23,22 +23,25 @@ def contrasts(design: Design, records: Records, outcomes: Outcomes) -> list[Plai
         if arm != design.reference and _is_planned(design, arm, context)
     ]
     family = f"{len(found)} comparisons with {design.reference}" if len(found) > 1 else "one comparison"
-    adjusted = stats.holm({number: row["_t"].p for number, row in enumerate(found)})
-    for number, row in enumerate(found):
-        row |= {"family": family, "holm_p": adjusted[number]}
+    adjusted = _holm([row["_t"].p for row in found])
+    equivalent = _holm([row["_equivalence"].p for row in found])
+    for row, holm_p, equivalence_p in zip(found, adjusted, equivalent, strict=True):
+        row |= {"family": family, "holm_p": holm_p, "equivalence_holm_p": equivalence_p}
         parts = row.pop("_t"), row.pop("_equivalence"), row.pop("_planning")
-        row["verdict"] = _verdict(design, adjusted[number], *parts)
+        row["verdict"] = stats.verdict(
+            parts[0], parts[1], rope=design.rope, holm_p=holm_p, planning=parts[2], equivalence_p=equivalence_p
+        ).to_dict()
     return found
+
+
+def _holm(p_values: list[float | None]) -> list[float | None]:
+    """A comparison without a p counts in the family as one that shows nothing: its size must not hang on outcomes."""
+    found = stats.holm({number: 1.0 if p is None else p for number, p in enumerate(p_values)})
+    return [None if p is None else found[number] for number, p in enumerate(p_values)]
 
 
 def _is_planned(design: Design, arm: str, context: str) -> bool:
     return all(any(p.arm == a and p.context == context for p in design.places) for a in (arm, design.reference))
-
-
-def _verdict(
-    design: Design, holm_p: float | None, t: stats.PairedT, equal: stats.Equivalence, plan: stats.Planning
-) -> Plain:
-    return stats.verdict(t, equal, rope=design.rope, holm_p=holm_p, planning=plan).to_dict()
 
 
 def _contrast(design: Design, records: Records, outcomes: Outcomes, arm: str, context: str) -> Plain:

@@ -6,6 +6,7 @@ from typing import Any
 from bamgate.reports.design import Design
 
 Plain = dict[str, Any]
+FEWEST_TO_PLAN = 4  # pairs; fewer tell too little about the spread to plan from it
 PATHS = {  # from the first gate to the second by steps that change one property each
     ("sigmoid", "tanh"): (
         ("sigmoid", "centred-sigmoid", "tanh-half", "tanh"),
@@ -14,32 +15,76 @@ PATHS = {  # from the first gate to the second by steps that change one property
 }
 
 
-def headline(design: Design, facts: Plain) -> Plain:
+def headline(whole: Design, facts: Plain, *, compared: int) -> Plain:
     """The first screen of a report, from what has been found.
 
     Args:
-        facts: "progress", "contrasts", "across", "attribution", "mechanism".
+        facts: "progress", "contrasts", "across", "attribution", "mechanism", "levels".
+        compared: comparisons of the whole study, shown or not.
     """
-    arm, reference = design.headline, design.reference
-    names: Plain = {"arm": arm, "reference": reference, "context": None}
+    design = whole.shown
+    names: Plain = {"arm": design.headline, "reference": design.reference, "context": None}
     if not facts["progress"]["complete"]:
         return {**names, "word": "interim", **_interim(facts["progress"])}
-    rows = [row for row in facts["contrasts"] if row["arm"] == arm]
-    new = next((row for row in facts["across"] if row["arm"] == arm), None)
+    rows = [row for row in facts["contrasts"] if row["arm"] == design.headline]
+    new = next((row for row in facts["across"] if row["arm"] == design.headline), None)
     why = _why(design, facts, rows)
+    notes = [_diverged(facts, row) for row in rows] + _choices(whole, facts, compared)
     if new is not None:
-        return {**names, "word": new["verdict_new"]["word"], **_over_contexts(design, new, rows), "why": why}
-    if not rows:
-        return {
-            **names,
-            "word": "undecided",
-            "sentence": f"No context holds both {arm} and {reference}.",
-            "sure": "",
-            "why": why,
+        found = {"word": new["verdict_new"]["word"], **_over_contexts(design, new, rows)}
+    elif len(rows) == 1:
+        names["context"] = rows[0]["context"] or None
+        found = {
+            "word": rows[0]["verdict"]["word"],
+            "sentence": _sentence(design, rows[0]),
+            "sure": _sure(design, rows[0]),
         }
-    names["context"] = rows[0]["context"] or None
-    word = rows[0]["verdict"]["word"]
-    return {**names, "word": word, "sentence": _sentence(design, rows[0]), "sure": _sure(design, rows[0]), "why": why}
+    else:
+        found = _one_by_one(design, rows)
+    found["sure"] = " ".join(text for text in (found["sure"], *notes) if text)
+    return {**names, **found, "why": why}
+
+
+def _diverged(facts: Plain, row: Plain) -> str:
+    """How often the two arms failed, where one did."""
+    counts = {
+        level["arm"]: f"{level['diverged']} of {level['planned']} runs"
+        for level in facts["levels"]
+        if level["context"] == row["context"] and level["arm"] in (row["arm"], row["reference"])
+    }
+    if row["fisher"] is None:
+        return ""
+    where = f" ({row['context']})" if row["context"] else ""
+    p = "" if row["fisher"]["p"] is None else f"; Fisher's exact test p = {_p(row['fisher']['p'])}"
+    parts = " and ".join(f"{arm} diverged in {count}" for arm, count in counts.items())
+    return f"{parts}{where}{p}: the comparison is of the seeds that both finished."
+
+
+def _choices(whole: Design, facts: Plain, compared: int) -> list[str]:
+    """What whoever made the report chose, and what they added."""
+    notes, shown = [], len(facts["contrasts"])
+    if shown < compared:
+        notes.append(
+            f"Only {shown} of the {compared} comparisons of the study are shown; p values are corrected for all."
+        )
+    if whole.rope_of_study is not None:
+        chosen, declared = _points(whole.rope), _points(whole.rope_of_study)
+        notes.append(f"The margin of {chosen} was chosen for this report; the study declared {declared}.")
+    if whole.added_seeds:
+        seeds = ", ".join(map(str, whole.added_seeds))
+        notes.append(
+            f"Seeds {seeds} were added to the plan later: if the results had been seen, p values are too small."
+        )
+    return notes
+
+
+def _one_by_one(design: Design, rows: list[Plain]) -> Plain:
+    """Several contexts that are no sample of anything."""
+    words = list(dict.fromkeys(row["verdict"]["word"] for row in rows))
+    counts = "; ".join(f'"{w}" in {sum(r["verdict"]["word"] == w for r in rows)}' for w in words) or "no comparison"
+    sentence = f"{design.headline} against {design.reference}, in each of {len(rows)} contexts by itself: {counts}."
+    sure = "The contexts are settings that somebody chose, so there is no claim over all of them." if rows else ""
+    return {"word": words[0] if len(words) == 1 else "undecided", "sentence": sentence, "sure": sure}
 
 
 def _interim(progress: Plain) -> Plain:
@@ -47,7 +92,7 @@ def _interim(progress: Plain) -> Plain:
     runs = f"{progress['planned'] - progress['missing']} of {progress['planned']} runs"
     return {
         "sentence": f"Interim: {done} are complete ({runs} have ended), so there is no verdict yet.",
-        "sure": "Looking at results before all planned seeds are in, and stopping when they please, finds differences "
+        "sure": "Whoever looks before all planned runs are in, and stops when the result pleases, finds differences "
         "that are not there; no p value is given until the study is complete.",
         "why": "",
     }
@@ -78,15 +123,19 @@ def _sentence(design: Design, row: Plain) -> str:
 def _doubt(row: Plain) -> str:
     """Why there is no direction: the interval, or the number of comparisons."""
     if row["t"]["low"] <= 0 <= row["t"]["high"]:
-        return "which chance alone can bring"
+        return f"which chance alone can bring (p = {_p(row['t']['p'])} before any correction)"
     return f"an interval without 0, but not after the correction for {row['family']} (p = {_p(row['holm_p'])})"
 
 
 def _missing(design: Design, row: Plain) -> str:
     missing = row["verdict"]["seeds_missing"]
-    if missing:
-        return f"; at this spread it takes {missing} more seeds to see {_points(design.rope)}"
-    return "" if missing is None else f"; as many seeds as it takes to see {_points(design.rope)} are here"
+    if missing and row["t"]["n"] >= FEWEST_TO_PLAN:
+        plan = row["planning"]
+        return (
+            f"; a true difference as small as {_points(design.rope)} takes {plan['seeds_needed']} seeds to find, "
+            f"{missing} more than these, which find {plan['mde_points']:.1f} or more"
+        )
+    return ""
 
 
 def _sure(design: Design, row: Plain) -> str:
@@ -107,7 +156,7 @@ def _sure(design: Design, row: Plain) -> str:
     )
     wins = row["sign_test"]
     return (
-        f"Given these seeds and no prior knowledge, the chances for {row['arm']} are: {chances}. "
+        f"This comparison taken alone, with a flat prior, gives {row['arm']} these chances: {chances}. "
         f"It won on {wins['wins']} of {n} seeds; {exact}."
     )
 
@@ -116,24 +165,31 @@ def _over_contexts(design: Design, new: Plain, rows: list[Plain]) -> Plain:
     cells, verdict, rope = new["across"]["cells"], new["verdict_new"], _points(design.rope)
     words: dict[str, int] = {}
     for row in rows:
-        words[row["verdict"]["word"]] = words.get(row["verdict"]["word"], 0) + 1
-    counts = ", ".join(f"{word} in {number}" for word, number in words.items())
+        if row["differences"]:
+            words[row["verdict"]["word"]] = words.get(row["verdict"]["word"], 0) + 1
+    counts = "; ".join(f'"{word}" in {number}' for word, number in words.items())
     interval = "no interval" if cells["low"] is None else f"95 % interval {cells['low']:+.2f} to {cells['high']:+.2f}"
     size = "cannot be told" if cells["mean"] is None else _size(cells["mean"])
     sentence = (
-        f"{verdict['word'].capitalize()}, for a new network or data set like these {cells['k']}: {new['arm']} scored "
-        f"{size} {new['reference']} ({interval} over their means); one by one it is {counts}."
+        f"For a new network or data set like these {cells['k']}: {verdict['word']}. {new['arm']} scored "
+        f"{size} {new['reference']} ({interval} over their means); one by one: {counts}.{_lost(rows)}"
     )
     sure = (
         f"The interval speaks of a new network or data set; for these {cells['k']} alone it is "
-        f"{_interval(cells['these_low'], cells['these_high'])} points. "
+        f"{_interval(cells['these_low'], cells['these_high'])}. "
         f"Differences within ±{rope} count as too small to matter."
     )
     return {"sentence": sentence, "sure": sure}
 
 
+def _lost(rows: list[Plain]) -> str:
+    """Contexts without a pair: what was lost may be what matters."""
+    lost = [row["context"] for row in rows if not row["differences"]]
+    return f" Without a pair, and so left out: {', '.join(lost)}." if lost else ""
+
+
 def _interval(low: float | None, high: float | None) -> str:
-    return "unknown" if low is None or high is None else f"{low:+.2f} to {high:+.2f}"
+    return "not to be had" if low is None or high is None else f"{low:+.2f} to {high:+.2f} points"
 
 
 def _why(design: Design, facts: Plain, rows: list[Plain]) -> str:
@@ -174,8 +230,8 @@ def _muting(facts: Plain, row: Plain) -> str:
         if not means:
             return ""
         shares[arm] = sum(means) / len(means)
-    parts = " and ".join(f"{arm} {share:.0f} %" for arm, share in shares.items())
-    return f"At the end of training {parts} of the values were attenuated (s < 1)."
+    parts = " and ".join(f"{share:.0f} % of {arm}'s" for arm, share in shares.items())
+    return f"At the end of training {parts} values were attenuated (s < 1), on average over the sites."
 
 
 def _size(mean: float) -> str:

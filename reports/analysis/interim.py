@@ -3,7 +3,7 @@
 from typing import Any
 
 STATUS = "interim: no test before all planned runs have ended"
-TESTS = ("p", "holm_p", "p_lower", "p_upper")
+TESTS = ("p", "holm_p", "p_lower", "p_upper", "equivalence_holm_p", "df", "meaningful")
 
 
 def without_tests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -17,11 +17,15 @@ def _withheld(value: Any, name: str = "") -> Any:
     if name in ("verdict", "verdict_new"):
         return {**dict.fromkeys(value), "word": "interim", "sentence": STATUS, "call": value["call"]}
     if isinstance(value, dict):
-        kept = {key: None if key in TESTS else _withheld(item, key) for key, item in value.items()}
+        kept = {key: None if _is_test(key, item) else _withheld(item, key) for key, item in value.items()}
         return {**kept, "sentence": ""} if "property" in kept else kept
     if isinstance(value, list):
         return [_withheld(item) for item in value]
     return value
+
+
+def _is_test(key: str, item: Any) -> bool:
+    return key in TESTS or (key == "t" and isinstance(item, float))
 
 
 def _nothing(key: str, item: Any) -> Any:

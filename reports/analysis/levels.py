@@ -1,5 +1,6 @@
 """Each arm by itself: how far it is, how accurate it is, how often it failed, what it costs."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -87,9 +88,14 @@ def costs(design: Design, records: Records) -> list[Plain]:
         runs = records.of(arm, context)
         if len(runs):
             sizes = {name: int(runs[name].iloc[0]) for name in ("params", "macs")}
-            times = {name: float(runs[name].astype(float).mean()) for name in ("images_per_s", "wall_s")}
+            times = {name: _mean(runs[name]) for name in ("images_per_s", "wall_s")}
             rows.append({"context": context, "arm": arm, **sizes, **times})
     return rows
+
+
+def _mean(values: "pd.Series[float]") -> float | None:
+    mean = float(values.astype(float).mean())
+    return mean if math.isfinite(mean) else None
 
 
 def execution(records: Records, left_out: int) -> Plain:

@@ -54,7 +54,8 @@ def mechanism(design: Design, records: Records) -> list[Plain]:
 
 
 def _groups(design: Design, rows: pd.DataFrame) -> list[tuple[tuple[str, str, str], pd.DataFrame]]:
-    """By context, arm and site, in the design's order."""
+    """By context, arm and site, in the design's order; what the design leaves out is left out."""
+    rows = rows[rows["context"].isin(design.contexts) & rows["arm"].isin(design.arms)]
     groups = dict(iter(rows.groupby(["context", "arm", "site"], sort=True)))
     order = {"context": list(design.contexts), "arm": list(design.arms)}
     keys = sorted(groups, key=lambda k: (order["context"].index(k[0]), order["arm"].index(k[1]), k[2]))

@@ -44,8 +44,9 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         axis.set_yscale("log")
         axis.set_title(wrapped(shortened(context or site, 60), 76 // len(places)), fontweight="bold")
         axis.set_xlabel("epoch")
-    middle = frame["median"].astype(float)
-    grid[0].set_ylim(middle.min() / 3, middle.max() * 3)
+    ends = frame[["median", "low", "high"]].astype(float)
+    ends = ends[ends > 0]
+    grid[0].set_ylim(max(ends.min().min(), ends["median"].min() / 10) / 1.3, ends.max().max() * 1.3)
     plain_log_ticks(grid[0].yaxis, *grid[0].get_ylim())
     grid[0].set_ylabel("gradient in the attention\nover that in the trunk")
     arm_legend(figure, [arm for arm in design.arms if arm in names(frame, "arm")], design)

@@ -90,7 +90,7 @@ def caption(frame: pd.DataFrame, design: Design) -> str:
     )
     others = [arm for arm in design.arms if arm != design.reference]
     missing = [*left_out(design.contexts, frame, "context"), *left_out(others, frame, "arm")]
-    return text + (f" Not shown, for want of gates, finished pairs or room: {listed(missing)}." if missing else "")
+    return text + (f" Not shown (no gate, no finished pair, or no room): {listed(missing)}." if missing else "")
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:

@@ -104,5 +104,5 @@ def note_panels(frame: pd.DataFrame, design: Design) -> str:
         said.append(f"{int(shown.max())} of {int(there.max())} sites are shown, evenly from first to last.")
     missing = [*left_out(design.contexts, frame, "context"), *left_out(design.arms, frame, "arm")]
     if missing:
-        said.append(f"Not shown, for want of gates, finished runs or room: {listed(missing)}.")
+        said.append(f"Not shown (no gate, no finished run, or no room): {listed(missing)}.")
     return "".join(f" {text}" for text in said)

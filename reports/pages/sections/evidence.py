@@ -38,7 +38,7 @@ def evidence(stats: Stats, figures: tuple[str, ...]) -> Section:
 def _declared(stats: Stats) -> str:
     design = stats["design"]
     others = [arm for arm in design["arms"] if arm != design["reference"]]
-    rope = "declared before the runs" if design["rope_declared"] else "a default: these runs declare none"
+    rope = "declared before the runs" if design["rope_declared"] else "chosen for this report"
     text = (
         f"Compared with the reference {design['reference']}, seed by seed (seeds {seeds(design['seeds'])}): "
         f"{', '.join(others)}. A difference within {rope_text(design)} of accuracy counts as too small to "

@@ -36,8 +36,8 @@ def mechanism(stats: Stats, figures: tuple[str, ...]) -> Section:
 
 _MEANING = (
     "The feature is multiplied by the scale s = 1 + g(z). A value is attenuated where s < 1, relatively attenuated "
-    "where s is below the mean of its map (a common factor is taken out again by the batch norm that follows), "
-    "saturated where the gate's slope is nearly 0. Shares are of all values of the test images at the end of training."
+    "where s is below the mean of its site (a common factor is taken out again by the batch norm that follows), "
+    "saturated where the gate's slope is nearly 0. Shares are of all values on the probe images at the end of training."
 )
 
 
@@ -100,6 +100,9 @@ _SITE_LEVELS = (
 )
 
 
+_MIDDLE = {"gradient_ratio": "median"}  # one run with a nearly dead gradient would be all of a mean
+
+
 def _sites(stats: Stats) -> Table:
     """A row each arm and site."""
     rows = stats["mechanism"]
@@ -108,26 +111,29 @@ def _sites(stats: Stats) -> Table:
     names = [name for name, _, _ in _SITE_LEVELS] + ["scale_low", "scale_high"]
     return make_table(
         "gates",
-        "What each gate did at each site at the end of training, means over seeds. Gradient ratio: norm of the "
-        "gradient in the attention's parameters over that in the trunk's.",
+        "What each gate did at each site at the end of training, means over seeds. Gradient ratio (median): norm of "
+        "the gradient in the attention's parameters over that in the trunk's.",
         with_context(stats, columns),
         [
             [
                 *context_cell(stats, row),
                 row["arm"],
                 row["site"],
-                *(number(row[name]["mean"], digits) for name, _, digits in _SITE_LEVELS),
+                *(number(row[name][_MIDDLE.get(name, "mean")], digits) for name, _, digits in _SITE_LEVELS),
                 interval(row["scale_low"]["mean"], row["scale_high"]["mean"], signed=False),
             ]
             for row in rows
         ],
-        ["context", "arm", "site", "epoch", *(f"{name}_{part}" for name in names for part in ("n", "mean", "sd"))],
+        ["context", "arm", "site", "epoch", *(f"{name}_{part}" for name in names for part in _PARTS)],
         [[row["context"], row["arm"], row["site"], row["epoch"], *_parts(row, names)] for row in rows],
     )
 
 
+_PARTS = ("n", "mean", "median", "sd")
+
+
 def _parts(row: Row, names: Sequence[str]) -> list[Any]:
-    return [row[name][part] for name in names for part in ("n", "mean", "sd")]
+    return [row[name][part] for name in names for part in _PARTS]
 
 
 _OBJECT_LEVELS = ("on_object", "off_object", "contrast")
@@ -138,7 +144,7 @@ def _objects(stats: Stats) -> Table:
     rows = [row for row in stats["mechanism"] if row["contrast"] is not None]
     columns: list[Any] = [("Arm", "left"), ("Site", "left"), ("s on the object", "right"), ("s beside it", "right")]
     columns += [("Contrast", "right"), ("95 % interval", "right")]
-    data = [f"{name}_{part}" for name in _OBJECT_LEVELS for part in ("n", "mean", "sd")]
+    data = [f"{name}_{part}" for name in _OBJECT_LEVELS for part in _PARTS]
     return make_table(
         "objects",
         "Mean scale where the object is and where it is not, means over seeds: an attention that looks at the object "

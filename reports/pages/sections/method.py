@@ -35,7 +35,7 @@ def _always(stats: Stats) -> Facts_:
             + (
                 "It was declared with the study, before any run."
                 if stats["design"]["rope_declared"]
-                else "These runs declare none, so it is a default of the report."
+                else "It was not declared with the runs; it was chosen for this report."
             ),
         ),
         (
@@ -69,8 +69,8 @@ _VERDICTS = (
 _TESTS = (
     (
         "Family, Holm p",
-        "All comparisons with the reference are one family; Holm's method keeps the chance of any false claim in "
-        "it at 5 %. Attributions are a family of their own.",
+        "All comparisons with the reference are one family; Holm's method keeps the chance of any false direction in "
+        "it at 5 %, and so for equivalence. Attributions are a family of their own, as are the means over networks.",
     ),
     (
         "Exact tests",

@@ -133,7 +133,8 @@ def _readings(row: Row) -> Iterator[tuple[str, Row]]:
 def _epochs(stats: Stats) -> list[Block]:
     """The primary reading beside two others; the best epoch is labelled as what it is."""
     intro = Paragraph(
-        "The last epoch is the primary reading. The mean of the last epochs is less noisy. The best epoch is chosen by "
+        "The last epoch is the primary reading; where training is long, the mean of the last epochs stands beside it. "
+        "The best epoch is chosen by "
         "looking at the test set: it flatters whichever gate swings more from epoch to epoch, and is here to compare "
         "with papers that print it, not as evidence.",
         "Other epochs.",
@@ -143,7 +144,7 @@ def _epochs(stats: Stats) -> list[Block]:
     rows = [(row, name, t) for row in stats["contrasts"] for name, t in _readings(row)]
     table = make_table(
         "readings",
-        f"Difference from {stats['design']['reference']} in points by three readings of the accuracy.",
+        f"Difference from {stats['design']['reference']} in points by other readings of the accuracy.",
         with_context(stats, columns),
         [
             [*context_cell(stats, row), row["arm"], name, str(t["n"]), points(t["mean"]), interval_cell(t)]
