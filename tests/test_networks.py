@@ -195,14 +195,19 @@ def attention_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]
                     yield f"{path}.{name}", parameter
 
 
+ONE_OF_EACH = [
+    *("resnet20", "resnet18", "resnet50", "preresnet110", "wrn-16-8", "resnext29-8x64d", "resnext50-32x4d"),
+    *("densenet100-bc", "mobilenet", "squeezenet1.1", "vgg16"),
+]
+
+
 def learning_cases() -> Iterator[Any]:
     """Maps that are 1 x 1 at the end, but for MobileNet's 2 x 2; more images where many norms follow one another."""
     for name in NAMES:
         size = 64 if name.startswith("mobilenet") else 32 if name in WITHOUT_NORMS else 4
         count = 8 if name.endswith("110") or any(depth in name for depth in ("50", "101")) else 4
-        # The same blocks, more of them or with the stride elsewhere: one kind of attention will do.
-        alike = name.endswith("-v1.5") or "101" in name or name.endswith("28-10") or "16x64d" in name
-        for attention in ("bam",) if alike else ("bam", "bam-block", "se", "cbam"):
+        # Others have the same blocks, more of them or wider: one kind of attention will do.
+        for attention in ("bam", "bam-block", "se", "cbam") if name in ONE_OF_EACH else ("bam",):
             if (name, attention) != ("vgg16", "bam-block"):
                 case = name, attention, (count, 3, size, size)
                 yield pytest.param(*case, id=f"{name}-{attention}", marks=pytest.mark.slow)

@@ -212,9 +212,11 @@ def _steps(design: Design, facts: Plain, context: str) -> str:
 
 def _told(sure: list[str], steps: int) -> str:
     if len(sure) == steps:
-        return "each of them can be told from chance"
+        return "each of them can be distinguished from chance"
     return (
-        f"only the {' and the '.join(sure)} can be told from chance" if sure else "none can be told from chance alone"
+        f"only the {' and the '.join(sure)} can be distinguished from chance"
+        if sure
+        else "none can be distinguished from chance"
     )
 
 
