@@ -176,6 +176,20 @@ def test_mechanism_pairs_by_seed() -> None:
     ]
 
 
+def test_mechanism_names_the_arms_that_attenuate_nothing() -> None:
+    design, records = small({"sigmoid": [80.0, 81.0], "tanh": [81.0, 90.0], "constant-half": [80.0, 82.0]})
+    frame = frame_of("mechanism", design, records).assign(attenuated=[30.0, 40.0, 0.0, 0.0])
+    aside = "side by side"
+    assert aside not in FIGURES["mechanism"].caption(frame, design)
+    both = frame.assign(attenuated=0.0)
+    assert aside in FIGURES["mechanism"].caption(both, design)
+    (axis,) = FIGURES["mechanism"].draw(both, design).axes
+    drawn = [set(line.get_xdata()) for line in axis.lines if len(line.get_xdata()) == 2 and line.get_marker() != "None"]
+    assert drawn[0] == {0.0}
+    assert len(drawn[1]) == 1
+    assert 0 < drawn[1].pop() < 1
+
+
 def test_power_holds_our_seeds_and_a_falling_curve() -> None:
     design, records = small({"sigmoid": [80.0, 81.0, 82.0, 80.5], "tanh": [81.0, 80.0, 83.0, 81.5]})
     frame = frame_of("power", design, records)

@@ -20,7 +20,7 @@ def test_first_golden_study() -> None:
     assert (found.word, found.also_equivalent, found.seeds_missing) == ("better, size may be negligible", False, None)
     assert found.sentence == (
         "Better, size may be negligible: +0.29 points, 95 % interval +0.16 to +0.43, p 0.0008; "
-        "the interval reaches below the 0.2 points that matter."
+        "the interval reaches below 0.2 points, the least that matters."
     )
 
 

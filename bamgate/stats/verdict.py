@@ -73,7 +73,7 @@ def verdict(
         return _directional(word, numbers, rope, within=within)
     if within:
         interval = f"90 % interval {equal.low:+.2f} to {equal.high:+.2f}"
-        return Verdict(word=EQUIVALENT, sentence=f"Equivalent within ±{rope:g} points: {numbers}; {interval}.")
+        return Verdict(word=EQUIVALENT, sentence=f"Equivalent within ±{_points(rope)}: {numbers}; {interval}.")
     return _undecided(t, numbers, rope, planning, excludes_0=t.low > 0 or t.high < 0)
 
 
@@ -88,11 +88,11 @@ def _direction(low: float, high: float, rope: float) -> str | None:
 def _directional(word: str, numbers: str, rope: float, *, within: bool) -> Verdict:
     head = f"{word[0].upper()}{word[1:]}: {numbers}"
     if within:
-        tail = f"; also equivalent: the difference is real, but smaller than the {rope:g} points that matter."
+        tail = f"; also equivalent: the difference is real, but smaller than {_points(rope)}, the least that matters."
     elif word.endswith(NEGLIGIBLE):
-        tail = f"; the interval reaches below the {rope:g} points that matter."
+        tail = f"; the interval reaches below {_points(rope)}, the least that matters."
     else:
-        tail = f"; the whole interval lies beyond ±{rope:g} points."
+        tail = f"; the whole interval lies beyond ±{_points(rope)}."
     return Verdict(word=word, sentence=head + tail, also_equivalent=within)
 
 
@@ -106,13 +106,13 @@ def _undecided(t: PairedT, numbers: str, rope: float, plan: Planning, *, exclude
     elif needed > t.n:
         missing = needed - t.n
         tail = (
-            f"; to find a difference of {rope:g} points with power {plan.power:g} takes {needed} seeds: "
+            f"; to find a difference of {_points(rope)} with power {plan.power:g} takes {needed} seeds: "
             f"{missing} more than these {t.n}."
         )
     else:
         missing = 0
         tail = (
-            f"; {needed} of these {t.n} seeds would find a difference of {rope:g} points with power {plan.power:g}, "
+            f"; {needed} of these {t.n} seeds would find a difference of {_points(rope)} with power {plan.power:g}, "
             "so that more are no sure way to a decision."
         )
     return Verdict(word=UNDECIDED, sentence=head + tail, seeds_missing=missing)
@@ -128,6 +128,10 @@ def _without_test(t: PairedT) -> Verdict:
         why = f"{t.status}, so that the seeds that are missing cannot be told"
     status = t.status if t.status != OK else "no interval"
     return Verdict(word=UNDECIDED, sentence=f"Undecided: {exact}; {why}.", status=status)
+
+
+def _points(amount: float) -> str:
+    return f"{amount:g} point{'s' * (amount != 1)}"
 
 
 def _p(p: float) -> str:

@@ -97,7 +97,8 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     for i, axis in enumerate(grid):
         if i >= len(panels):
             axis.remove()
-        elif i + columns >= rows * columns:
+        elif i + columns >= len(panels):
+            axis.tick_params(labelbottom=True)
             axis.set_xlabel("epoch")
     for axis in grid[: len(panels) : columns]:
         axis.set_ylabel("test accuracy, %")

@@ -27,6 +27,7 @@ NAME = "mechanism"
 TITLE = "Accuracy and attenuation, run by run"
 COLUMNS = ["context", "arm", "seed", "attenuated", "difference"]
 MOST_CONTEXTS = 6
+ASIDE = 0.018
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
@@ -52,6 +53,7 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
 @styled
 def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     contexts, styles = names(frame, "context"), arm_styles(design)
+    right, never = max(10.0, frame["attenuated"].max()), _never(frame)
     columns = min(3, len(contexts))
     rows = -(-len(contexts) // columns)
     figure = new_figure((3.4 if rows == 1 else 2.4 * rows) + 0.4)
@@ -61,17 +63,17 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     for axis, context in zip(grid, contexts, strict=False):
         rope_band(axis, design.rope, along="y")
         for arm in names(frame, "arm"):
+            aside = columns * ASIDE * right * never.index(arm) if arm in never else 0.0
             points = frame[(frame["context"] == context) & (frame["arm"] == arm)]
             size = 8 if arm == design.headline else 6.5
             axis.plot(
-                points["attenuated"],
+                points["attenuated"] + aside,
                 points["difference"],
                 **{**styles[arm].point, "markersize": size, "markeredgewidth": 0.7},
             )
         axis.grid(True, color=FAINT, linewidth=0.6)
         axis.set_title(wrapped(shortened(context, 60), 76 // columns), fontweight="bold")
         axis.tick_params(labelbottom=True)
-    right = max(10.0, frame["attenuated"].max())
     grid[0].set_xlim(-0.04 * right, 1.04 * right)
     grid[0].set_ylim(*padded([*frame["difference"], -design.rope, design.rope]))
     figure.supxlabel(
@@ -82,12 +84,20 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     return figure
 
 
+def _never(frame: pd.DataFrame) -> list[str]:
+    """The arms that attenuated nothing in any run; at the one value 0 their points would hide one another."""
+    most = frame.groupby("arm", sort=False)["attenuated"].max()
+    return [arm for arm in names(frame, "arm") if most[arm] == 0]
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
     text = (
         f"Each point is a run ({len(frame)}): its accuracy minus that of {design.reference} with the same seed, "
         "against the share of its gates' values below 1 after the last epoch, the mean over sites. Runs differ in "
         f"more than this share: a hint, no proof. Grey: {rope_text(design.rope)}."
     )
+    if len(_never(frame)) > 1:
+        text += " Arms without any value below 1 are drawn side by side, all of them are at 0."
     others = [arm for arm in design.arms if arm != design.reference]
     missing = [*left_out(design.contexts, frame, "context"), *left_out(others, frame, "arm")]
     return text + (f" Not shown (no gate, no finished pair, or no room): {listed(missing)}." if missing else "")
