@@ -5,8 +5,10 @@ Every row starts with the schema version. A last line without its newline was ne
 
 import collections
 import csv
+import gzip
 import io
 import re
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -236,10 +238,14 @@ def read_rows(columns: Columns, path: Path) -> list[dict[str, Any]]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file; DataError where it is missing or no text."""
+    """The text of a file, unpacked where its name ends in .gz; DataError where it is missing, damaged or no text."""
     try:
-        return path.read_text(encoding="utf-8")
+        data = path.read_bytes()
+        unpacked = gzip.decompress(data) if path.suffix == ".gz" else data
+        return io.TextIOWrapper(io.BytesIO(unpacked), encoding="utf-8").read()
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is no UTF-8 text (byte {error.start})") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is damaged: {error}") from None

@@ -1,6 +1,5 @@
 """All rows that a report is made of, checked together and in one order, whatever the order in the files."""
 
-import gzip
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import pandas as pd
 from bamgate.errors import DataError
 from bamgate.reports.design import Design
 from bamgate.reports.frames import check_rows, check_runs, read_frame
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, parse_rows
+from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, parse_rows, read_text
 
 EXECUTION = ("torch", "device", "device_name", "threads", "compile", "executor")
 
@@ -124,12 +123,10 @@ class Outcomes:
             path = folder / "cells" / cell / "outcomes.csv.gz"
             if not path.is_file():
                 continue
+            text = read_text(path)
             try:
-                text = gzip.decompress(path.read_bytes()).decode()
                 frame = pd.read_csv(io.StringIO(text), usecols=["index", "correct"], dtype="int64")
-            except (OSError, EOFError) as error:
-                raise DataError(f"{path} is damaged: {error}") from None
-            except ValueError:
-                frame = pd.DataFrame(parse_rows(OUTCOMES, gzip.decompress(path.read_bytes()).decode(), path))
+            except ValueError:  # pandas would not say where
+                frame = pd.DataFrame(parse_rows(OUTCOMES, text, path))
             return np.asarray(frame.sort_values("index")["correct"].to_numpy() == 1)
         return None

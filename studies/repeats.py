@@ -1,14 +1,13 @@
 """One cell that has ended in two folders: where the results differ. Times, attempts and the machine may."""
 
 import csv
-import gzip
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from bamgate.tables import TIMES
+from bamgate.tables import TIMES, read_text
 
 Difference = tuple[str, str, str]  # where, what it is in the first and in the other
 _TABLES = ("epochs.csv", "gates.csv", "outcomes.csv.gz")
@@ -56,9 +55,7 @@ def _columns(lines: Sequence[list[str]]) -> Iterable[str]:
 def _lines(path: Path) -> list[list[str]]:
     if not path.exists():
         return []
-    data = path.read_bytes()
-    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
-    return list(csv.reader(io.StringIO(text)))
+    return list(csv.reader(io.StringIO(read_text(path))))
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Every file of a study held against its schema and its hashes."""
 
-import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -9,7 +8,7 @@ from typing import Any
 
 from bamgate.collect import collected
 from bamgate.config import SCHEMA
-from bamgate.errors import BamgateError, DataError, UsageError
+from bamgate.errors import BamgateError, UsageError
 from bamgate.gates import fingerprint, load_gate
 from bamgate.runlog import CELL_TABLES, CellLog, read_json
 from bamgate.storage import is_held
@@ -17,7 +16,7 @@ from bamgate.studies.expand import study_sha256
 from bamgate.studies.folder import added_seeds
 from bamgate.studies.settings import parse_seeds
 from bamgate.studies.study import from_plain
-from bamgate.tables import OUTCOMES, parse_rows
+from bamgate.tables import OUTCOMES, read_rows
 from bamgate.training.checkpoint import CURRENT, HASHES, PREVIOUS
 
 Problems = Iterator[str]
@@ -168,14 +167,7 @@ def _outcomes(folder: Path, result: dict[str, Any]) -> Problems:
     if result["status"] not in ("finished", "diverged") or result["cell"] != folder.name:
         yield f"{folder / 'result.json'} is not this cell's"
     path = folder / "outcomes.csv.gz"
-    try:
-        text = gzip.decompress(path.read_bytes()).decode()
-    except FileNotFoundError:
-        yield f"{path} is missing"
-        return
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path} is damaged: {error}") from None
-    rows = parse_rows(OUTCOMES, text, path)
+    rows = read_rows(OUTCOMES, path)
     if (len(rows), sum(row["correct"] for row in rows)) != (result["total"], result["correct"]):
         yield f"{path} does not have the {result['correct']} correct of {result['total']} that result.json says"
 

@@ -225,7 +225,7 @@ def test_every_network_with_every_attention_learns_from_a_small_map(
     model.requires_grad_(False)
     for parameter in learning:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.SGD(learning, lr=0.003 if "101" in name else 0.01, fused=True)
+    optimizer = torch.optim.SGD(learning, lr=0.003 if "50" in name or "101" in name else 0.01, fused=True)
     x, labels, losses = image(*shape), torch.arange(shape[0]), []
     still = of_attention
     assert still

@@ -1,6 +1,7 @@
 """CSV files: what is written is what is read, and what is damaged is named."""
 
 import csv
+import gzip
 import io
 import math
 import struct
@@ -12,7 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.errors import DataError
-from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, RUNS, TIMES, Columns, format_rows, parse_rows, read_rows
+from bamgate.tables import (
+    ATTEMPTS,
+    EPOCHS,
+    GATES,
+    OUTCOMES,
+    RUNS,
+    TIMES,
+    Columns,
+    format_rows,
+    parse_rows,
+    read_rows,
+    read_text,
+)
 
 FILE = Path("runs/x/small.csv")
 SMALL: Columns = {"schema": int, "cell": str, "epoch": int, "loss": float, "note": str}
@@ -190,3 +203,23 @@ def test_every_table_holds_every_type_of_its_columns(columns: Columns) -> None:
 
 def test_times_are_columns_of_epochs_and_runs() -> None:
     assert set(TIMES) <= EPOCHS.keys() & RUNS.keys()
+
+
+def test_every_flipped_bit_of_a_packed_table_is_read_the_same_or_named(tmp_path: Path) -> None:
+    rows = [{"index": i, "label": i % 10, "predicted": i * i % 10, "correct": i % 2} for i in range(200)]
+    text = format_rows(OUTCOMES, rows, header=True)
+    path = tmp_path / "outcomes.csv.gz"
+    packed = gzip.compress(text.encode(), mtime=0)
+    read = set()
+    for place in range(8 * len(packed)):
+        damaged = bytearray(packed)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        try:
+            read.add(read_text(path))
+        except DataError as error:
+            read.add(str(error).split(":")[0])
+    assert read == {text, f"{path} is damaged"}
+    path.write_bytes(packed[:-1])
+    with pytest.raises(DataError, match="is damaged"):
+        read_text(path)

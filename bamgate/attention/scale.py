@@ -55,7 +55,8 @@ def _is_traced(z: object) -> bool:
 
 def _exact(device_type: str) -> AbstractContextManager[Any]:
     """No autocast, where the device has any."""
-    available = torch.amp.autocast_mode.is_autocast_available(device_type)
+    # torch.compile does not see into the question in every release; what it compiles for has autocast.
+    available = torch.compiler.is_compiling() or torch.amp.autocast_mode.is_autocast_available(device_type)
     return torch.autocast(device_type, enabled=False) if available else nullcontext()
 
 
