@@ -16,6 +16,7 @@ from bamgate.tables import ATTEMPTS, Columns, checked_lines, format_rows, parse_
 PATH = Path("x.csv")
 COLUMNS: Columns = {"schema": int, "name": str, "count": int, "value": float}
 HEAD = "schema,name,count,value\n"
+TEXTS = st.text(st.characters(exclude_characters="\0"), max_size=5)  # Python 3.10 cannot write NUL to a CSV
 
 
 def text(value: float | None = 0.1, name: str | None = "a") -> str:
@@ -23,7 +24,7 @@ def text(value: float | None = 0.1, name: str | None = "a") -> str:
 
 
 @example([("\r", None, None)])
-@given(st.lists(st.tuples(st.text(max_size=5), st.none() | st.integers(), st.none() | st.floats()), max_size=4))
+@given(st.lists(st.tuples(TEXTS, st.none() | st.integers(), st.none() | st.floats()), max_size=4))
 def test_checked_lines_are_those_that_would_be_written_again(rows: list[tuple[str, int | None, float | None]]) -> None:
     plain = [dict(zip(("name", "count", "value"), row, strict=True)) for row in rows]
     written = format_rows(COLUMNS, plain, header=True)

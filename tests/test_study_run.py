@@ -219,4 +219,4 @@ def test_what_is_wrong_with_the_options(tmp_path: Path) -> None:
     out = GIVEN._replace(out=Path(few))
     assert message(UsageError, prepare, few, out) == f"--out {few!r} is a file; name a folder"
     assert "did you mean 'quick'?" in message(UsageError, prepare, "quik", GIVEN)
-    assert not list(tmp_path.glob("*/"))
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]

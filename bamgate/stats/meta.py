@@ -1,6 +1,6 @@
 """Random-effects meta-analysis of cells, each weighted by how well its seeds tell its mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,7 +44,7 @@ def meta_analysis(cells: Mapping[str, Floats], *, without_spread: Sequence[str])
         return MetaAnalysis(k=k, status=f"no weight for a cell of one seed or of equal differences: {names}")
     means = np.array([x.mean() for x in cells.values()])
     variances = np.array([x.var(ddof=1) / len(x) for x in cells.values()])
-    found, heard = listen(lambda: _combine(means, variances))
+    found, heard = listen(_model(means, variances))
     if heard or not _solved(means, variances, float(found.tau2)):
         return MetaAnalysis(
             k=k, status=f"the variance between cells was not found: {heard[0] if heard else 'no convergence'}"
@@ -52,10 +52,11 @@ def meta_analysis(cells: Mapping[str, Floats], *, without_spread: Sequence[str])
     return _read(found, k)
 
 
-def _combine(means: Floats, variances: Floats) -> Any:
+def _model(means: Floats, variances: Floats) -> Callable[[], Any]:
+    # Imported before anyone listens: what a library says when it is loaded is not about these numbers.
     from statsmodels.stats.meta_analysis import combine_effects
 
-    return combine_effects(means, variances, method_re="pm", use_t=True)
+    return lambda: combine_effects(means, variances, method_re="pm", use_t=True)
 
 
 def _solved(means: Floats, variances: Floats, tau2: float) -> bool:

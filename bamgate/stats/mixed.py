@@ -1,6 +1,6 @@
 """The mixed model of the differences: d = mean + cell + seed, both random."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -44,7 +44,7 @@ def mixed_model(cells: Mapping[str, Floats], *, varies: bool) -> MixedModel:
     groups = np.repeat(np.arange(k), [len(x) for x in cells.values()])
     unit = float(d.std(ddof=1))  # the optimiser's steps suit numbers near 1
     try:
-        fit, heard = listen(lambda: _fit(d / unit, groups))
+        fit, heard = listen(_model(d / unit, groups))
     except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
         return MixedModel(k=k, status=f"the mixed model failed: {error}")
     # MixedLM may call itself converged beside warnings that it is not; silent fits alone were found right.
@@ -61,10 +61,11 @@ def _no_model(cells: Mapping[str, Floats], *, varies: bool) -> str | None:
     return None if varies else "no spread between seeds within any cell"
 
 
-def _fit(d: Floats, groups: Any) -> Any:
+def _model(d: Floats, groups: Any) -> Callable[[], Any]:
+    # Imported before anyone listens: what a library says when it is loaded is not about this fit.
     from statsmodels.regression.mixed_linear_model import MixedLM
 
-    return MixedLM(d, np.ones((len(d), 1)), groups=groups).fit(reml=True)
+    return lambda: MixedLM(d, np.ones((len(d), 1)), groups=groups).fit(reml=True)
 
 
 def _why(heard: list[str]) -> str:

@@ -116,7 +116,7 @@ def _panel(axis: "Axes", here: pd.DataFrame, design: Design) -> None:
     for arm in names(here, "arm"):
         rows, style = here[here["arm"] == arm], arm_styles(design)[arm]
         axis.fill_between(
-            rows["epoch"],
+            rows["epoch"].astype(float),
             rows["low"].astype(float),
             rows["high"].astype(float),
             color=style.colour,
