@@ -26,6 +26,7 @@ from bamgate.studies.estimate import estimate
 from bamgate.studies.expand import StudyCell, expand
 from bamgate.studies.folder import check_study, open_study, with_added_seeds
 from bamgate.studies.memory import Room
+from bamgate.studies.names import check_names
 from bamgate.studies.processes import Worker, arguments_of, cores, visible_gpus
 from bamgate.studies.settings import parse_seeds
 from bamgate.studies.state import StudyState
@@ -83,6 +84,8 @@ def require_code(study: Study, allowed: bool) -> None:
 def located(name: str, out: Path | None) -> tuple[Study, Path]:
     """The study, with the seeds that have been added to its folder, and that folder."""
     study = find_study(name)
+    if Path(name).is_file():
+        check_names(Path(name), study)
     folder = out or begun_in(name) or Path("runs") / study.name
     return with_added_seeds(folder, study), folder
 

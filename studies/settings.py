@@ -102,14 +102,19 @@ def checked_setting(name: str, value: Any) -> Any:
     return value
 
 
-def place_of(path: Path, text: str, section: str, key: str) -> str:
-    """File and line of a key in its section, of the section's header where the key is empty."""
-    present = ""
+def place_of(path: Path, text: str, section: str, key: str, table: int = 1) -> str:
+    """File and line of a key in its section, of the section's header where the key is empty.
+
+    Args:
+        table: which of the tables, counted from 1, where the section is a list of tables.
+    """
+    present, seen = "", 0 if section else table
     for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[\s*[\"']?([^\"'\]]+?)[\"']?\s*\]", line)
+        header = re.match(r"\s*\[{1,2}\s*[\"']?([^\"'\]]+?)[\"']?\s*\]", line)
         present = header[1] if header else present
+        seen += bool(header) and present == section
         named = re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line) if key else header
-        if present == section and named:
+        if (present, seen) == (section, table) and named:
             return f"{path}, line {number}"
     return str(path)
 

@@ -63,8 +63,8 @@ class _Reader:
     def __init__(self, path: Path, text: str, content: dict[str, Any]) -> None:
         self.path, self.text, self.content = path, text, content
 
-    def fail(self, message: object, section: str = "", key: str = "") -> UsageError:
-        return UsageError(f"{place_of(self.path, self.text, section, key)}: {message}")
+    def fail(self, message: object, section: str = "", key: str = "", table: int = 1) -> UsageError:
+        return UsageError(f"{place_of(self.path, self.text, section, key, table)}: {message}")
 
     def study(self) -> Study:
         for key in self.content:
@@ -167,13 +167,13 @@ class _Reader:
                 if axis in settings:
                     raise self.fail(f"{axis} is an axis, and arm {arm!r} sets it too; leave one out", "axes", axis)
         allowed = {"arm": list(study.arms), **study.axes}
-        for item in study.exclude:
+        for table, item in enumerate(study.exclude, start=1):
             for key, value in item.items():
                 if key not in allowed:
-                    raise self.fail(unknown("key", key, allowed) if allowed else key, "exclude", key)
+                    raise self.fail(unknown("key", key, allowed), "exclude", key, table)
                 if value not in allowed[key]:
                     hint = nearest(str(value), map(str, allowed[key]))
-                    raise self.fail(f"exclude: {key} has no value {value!r}{hint}", "exclude", key)
+                    raise self.fail(f"exclude: {key} has no value {value!r}{hint}", "exclude", key, table)
 
 
 def merged(study: Study, arm: str, context: Settings) -> Settings:

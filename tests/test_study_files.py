@@ -11,6 +11,7 @@ from bamgate.data import DATASETS
 from bamgate.errors import UsageError
 from bamgate.models import build_model, cost
 from bamgate.studies.expand import StudyCell, expand, study_sha256
+from bamgate.studies.names import check_names
 from bamgate.studies.study import Study, contexts, merged, read_study
 
 CATALOGUE = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
@@ -86,7 +87,8 @@ def test_the_hash_changes_with_the_design_and_not_with_seeds_and_words(tmp_path:
         (BASE + "[arms.tanh]\ndilation = 2\n", "line 10: arm 'tanh' is a gate's arm already"),
         (BASE + '[arms."a b"]\ndilation = 2\n', "arm 'a b' needs another name"),
         (BASE + '[[exclude]]\narms = "tanh"\n', "exclude: unknown key 'arms'"),
-        (BASE + '[[exclude]]\narm = "tahn"\n', "exclude: arm has no value 'tahn'; did you mean 'tanh'?"),
+        (BASE + '[[exclude]]\narm = "tahn"\n', "line 11: exclude: arm has no value 'tahn'; did you mean 'tanh'?"),
+        (BASE + '[[exclude]]\narm = "tanh"\n[[exclude]]\narm = "si"\n', "line 13: exclude: arm has no value 'si'"),
         (HEAD, "a study needs arms: gates = [...] or [arms.NAME]"),
         (BASE.replace('["sigmoid", "tanh"]', '["sigmoid", "sigmoid"]'), "line 7: gates names a gate twice"),
         ("question = ", "is no valid TOML"),
@@ -99,6 +101,29 @@ def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, message: st
     assert found.startswith(str(tmp_path / "mine.toml"))
     assert message.removeprefix("exclude: ") in found
     assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BASE.replace('"tanh"]', '"tahn"]'), "line 7: unknown gate 'tahn'; did you mean 'tanh'?"),
+        (BASE.replace('"tanh"]', '"expr:z+y"]'), "line 7: formula 'z+y'"),
+        (BASE.replace('"resnet8"', '"resnet9"'), "line 9: unknown model 'resnet9'; did you mean 'resnet8'?"),
+        (BASE + 'dataset = "cifar10O"\n', "line 10: unknown dataset 'cifar10O'; did you mean 'cifar10'?"),
+        (BASE + '[arms.mine]\ngate = "hard"\n', "line 11: unknown gate 'hard'"),
+        (BASE + '[arms.mine]\nepochs = 2\n[axes]\nrecipe = ["quick", "cifr"]\n', "line 13: unknown recipe 'cifr'"),
+    ],
+)
+def test_an_unknown_name_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    study = read(tmp_path, text)
+    with pytest.raises(UsageError) as caught:
+        check_names(tmp_path / "mine.toml", study)
+    assert str(caught.value).startswith(f"{tmp_path / 'mine.toml'}, {message}")
+
+
+def test_code_is_not_looked_up(tmp_path: Path) -> None:
+    text = BASE.replace('"tanh"]', '"no.such:gate", "nowhere.py:gate"]') + 'dataset = "folder:nowhere"\n'
+    check_names(tmp_path / "mine.toml", read(tmp_path, text))
 
 
 @pytest.mark.parametrize(
