@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from bamgate.runlog import CELL_TABLES, PATIENCE_S, CellLog, read_json
+from bamgate.errors import DataError
+from bamgate.runlog import CELL_TABLES, PATIENCE_S, CellLog, read_config, read_json
 from bamgate.storage import sole_writer, write_atomic
 from bamgate.tables import PLACES, RUNS, Columns, checked_lines, context_text, format_rows, read_text
 
@@ -34,13 +35,22 @@ def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     texts = {"runs.csv": format_rows(RUNS, runs, header=True)}
     for table, columns in CELL_TABLES.items():
         head = format_rows(columns, [], header=True)
-        texts[table] = head + "".join(_lines(log.folder / table, columns) for _, log in cells)
+        texts[table] = head + "".join(_lines(log.folder / table, columns, row["epochs"]) for row, log in cells)
     return runs, texts
 
 
-def _lines(path: Path, columns: Columns) -> str:
-    """The rows of one cell's table, checked; read as text, since a study has millions of their values."""
-    return checked_lines(columns, read_text(path), path) if path.exists() else ""
+def _lines(path: Path, columns: Columns, epochs: int) -> str:
+    """The rows of an ended cell's table, checked; read as text, since a study has millions of their values."""
+    if not path.exists() and (path.name != "epochs.csv" or not epochs):
+        return ""
+    text = read_text(path)
+    lines = checked_lines(columns, text, path)
+    way_out = f"put it right, or move {path.parent} away and it is trained again"
+    if not text.endswith("\n"):
+        raise DataError(f"{path} is cut off in its last line; {way_out}")
+    if path.name == "epochs.csv" and lines.count("\n") != epochs:
+        raise DataError(f"{path} has {lines.count(chr(10))} rows, the run has {epochs} epochs; {way_out}")
+    return lines
 
 
 def _places(study: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
@@ -56,7 +66,7 @@ def _read_cell(
 ) -> tuple[dict[str, Any], CellLog] | None:
     """The cell's row of runs.csv and its log; None where it has not finished."""
     log = CellLog(folder, folder.name)
-    result, stored = log.result(), read_json(folder / "config.json")
+    result, stored = log.result(), read_config(folder)
     environment = read_json(folder / "environment.json")
     if result is None or stored is None or environment is None:
         return None

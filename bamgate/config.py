@@ -172,7 +172,7 @@ class RunConfig:
     @functools.cached_property
     def sha256(self) -> str:
         """Hash of the whole resolved configuration."""
-        return _hash(self.to_dict())
+        return config_hash(self.to_dict())
 
     @property
     def cell(self) -> str:
@@ -182,7 +182,7 @@ class RunConfig:
     @property
     def design_sha256(self) -> str:
         """Hash without gate and seed: cells that share it may be compared."""
-        return _hash(self.design())
+        return config_hash(self.design())
 
     def design(self) -> dict[str, Any]:
         """The configuration without gate and seed."""
@@ -195,6 +195,7 @@ def _fields_of(config: Any) -> dict[str, Any]:
     return {item.name: getattr(config, item.name) for item in fields(config)}
 
 
-def _hash(plain: dict[str, Any]) -> str:
+def config_hash(plain: dict[str, Any]) -> str:
+    """The hash of a configuration, or of a part of one, as it stands in config.json."""
     text = json.dumps({"schema": SCHEMA, **plain}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

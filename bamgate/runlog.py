@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bamgate.config import SCHEMA, RunConfig
+from bamgate.config import SCHEMA, RunConfig, config_hash
 from bamgate.environment import BINDING, BINDING_FILES
 from bamgate.errors import DataError, TryAgainError, UsageError
 from bamgate.storage import append_synced, sole_writer, write_atomic
@@ -182,6 +182,22 @@ def first_difference(before: Any, now: Any, name: str = "") -> str:
             if before.get(key) != now.get(key):
                 return first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else key)
     return f"{name} is {json.dumps(before)} there and {json.dumps(now)} here"
+
+
+def read_config(folder: Path) -> dict[str, Any] | None:
+    """A cell's config.json, None where there is none; DataError where it is not what the folder is named after."""
+    path = folder / "config.json"
+    stored = read_json(path)
+    if stored is None:
+        return None
+    config = stored.get("config")
+    digest = config_hash(config) if isinstance(config, dict) else ""
+    if (stored.get("config_sha256"), stored.get("cell"), digest[:16]) != (digest, folder.name, folder.name):
+        raise DataError(
+            f"{path}: the configuration is not the one that the folder is named after; "
+            f"put it right or move {folder} away"
+        )
+    return stored
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -1,16 +1,14 @@
 """Every file of a study held against its schema and its hashes."""
 
 import hashlib
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bamgate.collect import collected
-from bamgate.config import SCHEMA
 from bamgate.errors import BamgateError, UsageError
 from bamgate.gates import fingerprint, load_gate
-from bamgate.runlog import CELL_TABLES, CellLog, read_json
+from bamgate.runlog import CELL_TABLES, CellLog, read_config, read_json
 from bamgate.storage import is_held
 from bamgate.studies.expand import study_sha256
 from bamgate.studies.folder import added_seeds
@@ -101,15 +99,11 @@ def verify_cell(folder: Path, gates: dict[str, str]) -> list[str]:
 
 def _config(folder: Path, gates: dict[str, str], *, ended: bool) -> Problems:
     path = folder / "config.json"
-    stored = read_json(path)
+    stored = read_config(folder)
     if stored is None:
         if ended:
             yield f"{path} is missing"
         return
-    text = json.dumps({"schema": SCHEMA, **stored["config"]}, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    if not stored["config_sha256"] == digest or not digest.startswith(folder.name) or stored["cell"] != folder.name:
-        yield f"{path}: the configuration is not the one that the folder is named after"
     gate = stored["gate"]
     if gate["fingerprint"] != gates.get(gate["name"]) or gate["name"] != stored["config"]["attention"]["gate"]:
         yield f"{path}: gate {gate['name']!r} is not the study's"

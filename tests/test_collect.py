@@ -60,7 +60,7 @@ def test_a_collected_row_holds_what_the_cell_holds(tmp_path: Path) -> None:
         "seed": 2,
         "attempt": 1,
         "status": "finished",
-        "epochs": 4,
+        "epochs": 2,
         "correct": 903,
         "total": 1000,
         "top5_correct": 990,
@@ -117,7 +117,7 @@ def test_unfinished_cells_are_left_out(tmp_path: Path) -> None:
     open_cell(tmp_path, begun)
     assert len(collect(tmp_path)) == 4
     log = begun_cell(tmp_path, begun)
-    log.append("epochs.csv", [epoch_row(1)])
+    log.append("epochs.csv", [epoch_row(1), epoch_row(2)])
     assert len(collect(tmp_path)) == 4
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
     log.finish(result())
@@ -130,6 +130,44 @@ def test_a_damaged_cell_is_named_and_no_table_is_changed(tmp_path: Path) -> None
     path.write_text("{")
     expected = "is damaged: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
     assert message(DataError, collect, tmp_path) == f"{path} {expected}; put it right or move {path.parent} away"
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
+
+
+AWAY = "put it right, or move {cell} away and it is trained again"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "expected"),
+    [
+        ("epochs.csv", "20,", "20", "{path}, line 3: "),
+        ("epochs.csv", "0.25\n", "0.25", f"{{path}} is cut off in its last line; {AWAY}"),
+        ("epochs.csv", None, "", f"{{path}} has 0 rows, the run has 2 epochs; {AWAY}"),
+        ("epochs.csv", None, None, "{path} is missing"),
+        ("gates.csv", ",50,", ",many,", "{path}, line 4, column 'attenuated': 'many' is no int"),
+        (
+            "config.json",
+            '"seed": 10',
+            '"seed": 11',
+            "{path}: the configuration is not the one that the folder is named ",
+        ),
+        ("config.json", '"config"', '"confg"', "{path}: the configuration is not the one that the folder is named "),
+    ],
+)
+def test_what_an_ended_cell_cannot_have_written_stops_the_tables(
+    tmp_path: Path, name: str, old: str | None, new: str | None, expected: str
+) -> None:
+    tables = collected(tmp_path, CELLS)
+    path = tmp_path / "cells" / configuration(*CELLS[0]).cell / name
+    text = path.read_text()
+    if new is None:
+        path.unlink()
+    elif old is None:
+        path.write_text(text.splitlines(keepends=True)[0])
+    else:
+        at = text.rindex(old)
+        path.write_text(text[:at] + new + text[at + len(old) :])
+    found = message(DataError, collect, tmp_path)
+    assert found.startswith(expected.format(path=path, cell=path.parent))
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
 
 
@@ -224,7 +262,7 @@ def test_a_data_set_without_masks_has_no_means_on_the_object(tmp_path: Path) -> 
 def test_a_study_without_attention_has_no_sites(tmp_path: Path) -> None:
     config = RunConfig(attention=AttentionConfig(name="none", gate="none"), training=RECIPES.get("quick"))
     log = begun_cell(tmp_path, config)
-    log.append("epochs.csv", [epoch_row(1)])
+    log.append("epochs.csv", [epoch_row(1), epoch_row(2)])
     log.finish(result(correct=875))
     collect(tmp_path)
     assert site_table(tmp_path).empty
