@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from bamgate.errors import DataError
-from bamgate.reports.design import Design
-from bamgate.reports.frames import check_rows, check_runs, read_frame
+from bamgate.reports.design import Design, places_of
+from bamgate.reports.frames import check_rows, check_runs, read_frame, refuse
 from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, parse_rows, read_text
 
 EXECUTION = ("torch", "device", "device_name", "threads", "compile", "executor")
@@ -63,6 +63,7 @@ def read_records(folders: Sequence[Path], design: Design, runs: pd.DataFrame) ->
     Raises:
         DataError: a file is missing or damaged; it is named with line and column.
     """
+    _require_places(folders, design, runs)
     placed = _placed(design, runs)
     cells = set(placed["cell"])
     known = set(runs["cell"])
@@ -71,6 +72,29 @@ def read_records(folders: Sequence[Path], design: Design, runs: pd.DataFrame) ->
     epochs = epochs[epochs["cell"].isin(cells)].reset_index(drop=True)
     gates = gates[gates["cell"].isin(cells)].reset_index(drop=True)
     return Records(runs=placed, epochs=_with_accuracies(epochs), gates=gates)
+
+
+def _require_places(folders: Sequence[Path], design: Design, runs: pd.DataFrame) -> None:
+    """DataError where a row of runs.csv has another arm, context or seed than the design has for its cell."""
+    wrong = {place.cell for place in set(places_of(runs)) - set(design.places)}
+    if not wrong:
+        return
+    planned: dict[str, str] = {}
+    for place in design.places:
+        planned.setdefault(place.cell, _words(place.arm, place.context, place.seed))
+
+    def why(row: Any) -> str:
+        here = _words(row["arm"], row["context"], row["seed"])
+        return f"{here} here; in the study it is {planned.get(row['cell'], 'no cell')}"
+
+    for path in (folder / "runs.csv" for folder in folders):
+        rows = read_frame(RUNS, path)
+        refuse(rows, path, "cell", rows["cell"].isin(wrong), why)
+
+
+def _words(arm: str, context: object, seed: int) -> str:
+    named = [context] if isinstance(context, str) and context else []
+    return ", ".join([f"arm {arm}", *named, f"seed {seed}"])
 
 
 def _table(folders: Sequence[Path], name: str, columns: Any, key: list[str], cells: set[str]) -> pd.DataFrame:

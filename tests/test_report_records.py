@@ -40,6 +40,27 @@ def test_rows_stand_in_the_order_of_the_study_whatever_the_order_of_the_files(tm
     assert list(after.epochs["accuracy"])[:1] == pytest.approx([(after.epochs["test_correct"].iloc[0]) / 100])
 
 
+@pytest.mark.parametrize(
+    ("column", "value", "here"),
+    [
+        ("arm", "tahn", "arm tahn, model=resnet20; reduction=4, seed 1"),
+        ("seed", "7", "arm tanh, model=resnet20; reduction=4, seed 7"),
+        ("context", "model=resnet20; reduction=16", "arm tanh, model=resnet20; reduction=16, seed 1"),
+    ],
+)
+def test_a_row_that_is_not_what_the_study_has_for_its_cell_is_named(
+    tmp_path: Path, column: str, value: str, here: str
+) -> None:
+    path = made_study(tmp_path / "s", plain, contexts=AXES, seeds=range(3)) / "runs.csv"
+    lines = path.read_text().splitlines()
+    line = next(
+        i for i, text in enumerate(lines, 1) if ",tanh,model=resnet20; reduction=4," in text and ",tanh,1," in text
+    )
+    edit(path, line, **{column: value})
+    expected = f"{here} here; in the study it is arm tanh, model=resnet20; reduction=4, seed 1"
+    assert message(DataError, read, path.parent) == f"{path}, line {line}, column 'cell': {expected}"
+
+
 def test_a_cell_that_stands_in_two_contexts_counts_in_both(tmp_path: Path) -> None:
     tmp_path.mkdir(exist_ok=True)
     shared = run_row("none", {}, 0, 9000, arm="none | none", context="reduction=4 | reduction=16")
