@@ -207,6 +207,28 @@ def test_one_seed_is_no_certainty(tmp_path: Path) -> None:
     assert (row["t"]["n"], row["t"]["low"], row["holm_p"]) == (1, None, None)
     assert found["headline"]["word"] == "undecided"
     assert found["levels"][0]["level"]["status"] == "one seed: no interval"
+    assert found["headline"]["sentence"].endswith("so that the seeds that are missing cannot be told.")
+
+
+@pytest.mark.parametrize(
+    ("differences", "said"),
+    [
+        # 80 % power at d_z = 0.2 / 0.3: statsmodels' TTestPower().solve_power gives 19.67.
+        ([40, 10, -20], "takes 20 seeds to find, 17 more than these, which find 1.0 or more; so few tell little"),
+        (
+            [3000, -3000, 3000, -3000],
+            "how many seeds are missing cannot be told: the ROPE is too small beside the spread",
+        ),
+        ([36, 34, 35, -61] * 12, "; 37 of these 48 seeds would find 0.2 points: more are no sure way to a decision"),
+    ],
+)
+def test_undecided_is_followed_by_the_seeds_that_are_missing(tmp_path: Path, differences: list[int], said: str) -> None:
+    def correct(arm: str, context: dict[str, Any], seed: int) -> int:
+        return 5000 + (differences[seed] if arm == "tanh" else 0)
+
+    found = analysed(made_study(tmp_path / "s", correct, seeds=range(len(differences)), rope=0.2))
+    assert found["headline"]["word"] == "undecided"
+    assert said in found["headline"]["sentence"]
 
 
 def test_equal_differences_are_said_and_not_judged(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from bamgate.reports.design import Design
 
 Plain = dict[str, Any]
-FEWEST_TO_PLAN = 4  # pairs; fewer tell too little about the spread to plan from it
+FEWEST_TO_PLAN = 4  # pairs; fewer tell too little about the spread for more than a rough plan
 PATHS = {  # from the first gate to the second by steps that change one property each
     ("sigmoid", "tanh"): (
         ("sigmoid", "centred-sigmoid", "tanh-half", "tanh"),
@@ -105,7 +105,8 @@ def _sentence(design: Design, row: Plain) -> str:
         return f"Undecided: there are no pairs of {arm} and {reference} to compare."
     size, evidence = _size(t["mean"]), _evidence(t)
     if t["low"] is None:
-        return f"Undecided: {arm} scored {size} {reference} ({evidence}); {t['status']}."
+        why = f"{t['status']}, so that the seeds that are missing cannot be told"
+        return f"Undecided: {arm} scored {size} {reference} ({evidence}); {why}."
     if word in ("better", "worse"):
         return f"{arm} is {word} than {reference}: {size} it ({evidence}), beyond the {margin}."
     if word in ("better, size may be negligible", "worse, size may be negligible"):
@@ -128,14 +129,19 @@ def _doubt(row: Plain) -> str:
 
 
 def _missing(design: Design, row: Plain) -> str:
-    missing = row["verdict"]["seeds_missing"]
-    if missing and row["t"]["n"] >= FEWEST_TO_PLAN:
-        plan = row["planning"]
-        return (
-            f"; a true difference as small as {_points(design.rope)} takes {plan['seeds_needed']} seeds to find, "
-            f"{missing} more than these, which find {plan['mde_points']:.1f} or more"
-        )
-    return ""
+    """How many seeds more, or why nobody can say."""
+    missing, plan, n = row["verdict"]["seeds_missing"], row["planning"], row["t"]["n"]
+    needed = plan["seeds_needed"]
+    if missing is None:
+        return f"; how many seeds are missing cannot be told: {plan['status']}"
+    if not missing:
+        return f"; {needed} of these {n} seeds would find {_points(design.rope)}: more are no sure way to a decision"
+    found = "" if plan["mde_points"] is None else f", which find {plan['mde_points']:.1f} or more"
+    rough = "; so few tell little about the spread, and the figure is rough" if n < FEWEST_TO_PLAN else ""
+    return (
+        f"; a true difference as small as {_points(design.rope)} takes {needed} seeds to find, "
+        f"{missing} more than these{found}{rough}"
+    )
 
 
 def _sure(design: Design, row: Plain) -> str:
