@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import functional as F
 
-from bamgate.data import FileLoader, FileSplit, find_dataset
+from bamgate.data import FileLoader, FileSplit, file_loader, find_dataset
 from bamgate.data.crops import CHANCES, Box, chances, evaluation_crop, middle_box, random_box, training_crop
 from bamgate.data.decode import read_image
 from bamgate.data.file_loader import MEAN, STD, dead_workers_named
@@ -177,6 +178,34 @@ def test_a_signal_to_the_whole_group_leaves_the_workers_to_the_run(workers: Any)
     while processes & _children() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not processes & _children()
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_signal_before_a_worker_has_begun_is_no_end_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("needs /proc")
+    begin, before, hit = file_loader._begin_worker, _children(), set()
+
+    def slowly(number: int) -> None:
+        time.sleep(1)
+        begin(number)
+
+    def as_soon_as_they_are_there() -> None:
+        while len(hit) < 2:
+            for process in _children() - before - hit:
+                os.kill(process, signal.SIGINT)
+                os.kill(process, signal.SIGHUP)
+                hit.add(process)
+
+    monkeypatch.setattr(file_loader, "_begin_worker", slowly)
+    loader, sender = _loader(folder, workers=2), threading.Thread(target=as_soon_as_they_are_there, daemon=True)
+    sender.start()
+    assert len(list(loader.training_batches(0))) == 4
+    sender.join(20)
+    assert len(hit) == 2
+    assert hit <= _children()
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    loader.close()
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")

@@ -25,6 +25,8 @@ from bamgate.seeding import generator, stream_key
 
 # ImageNet's, on the scale 0 to 1; what everybody uses for photographs.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Signals that reach a whole group of processes at once: Ctrl-C, a closed terminal, a scheduler's warning, its end.
+_OF_GROUPS = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGTERM") if hasattr(signal, name)}
 
 
 class Request(NamedTuple):
@@ -132,7 +134,8 @@ class FileLoader:
                 generator=generator(self.seed, "workers"),  # or torch's own would be drawn from
             )
         self._queue.requests = requests
-        return iter(self._processes)
+        with _signals_held_back():
+            return iter(self._processes)
 
 
 class Decoder(Dataset[Tensor | str]):
@@ -162,12 +165,26 @@ class _Queue:
         return iter(self.requests)
 
 
+@contextlib.contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """A process that is started in here gets no signal before `_begin_worker` has said what it does with them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_GROUPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _begin_worker(number: int) -> None:
     """Signals that reach a whole group of processes are for the run, which saves and then ends its workers."""
-    for name in ("SIGINT", "SIGHUP", "SIGUSR1"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for one in _OF_GROUPS - {signal.SIGTERM}:
+        signal.signal(one, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _only_the_second_ends_it)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_GROUPS)
 
 
 def _only_the_second_ends_it(number: int, frame: FrameType | None) -> None:
