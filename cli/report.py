@@ -15,7 +15,7 @@ Example: bamgate report runs/quick
 """
 REPRODUCE_HELP = """Recompute every number of a report from the CSV files of its runs, and compare.
 
-Says "equal", or what differs and by how much. Exit codes: 0 equal; 5 something differs; 4 data missing or damaged.
+Says "all equal", or what differs and by how much. Exit codes: 0 equal; 5 something differs; 4 data missing or damaged.
 
 Example: bamgate reproduce runs/quick
 """

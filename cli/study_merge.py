@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bamgate.cli.console import err, out
 from bamgate.cli.study import MANY
-from bamgate.cli.study_prepare import require_code, ways_of
+from bamgate.cli.study_prepare import PEEKING, require_code, ways_of
 from bamgate.collect import collected
 from bamgate.errors import DataError
 from bamgate.studies.add_seeds import add_seeds
@@ -14,13 +14,6 @@ from bamgate.studies.folder import stored_content
 from bamgate.studies.merge import Joined, join
 from bamgate.studies.parts import Survey, damage, parts_of, survey
 from bamgate.studies.study import from_plain, gates_of_code
-
-# Of twenty thousand simulated studies of two equal arms, paired t tests at 0.05 after each look: 8.8 % and 16.9 %.
-PEEKING = (
-    "Seeds added because of what was seen make p values too small: where there is no difference, p < 0.05 comes up in "
-    "9 % of studies, not 5 %, after looks at 5 and at 10 seeds, in 17 % after a look at each from 3 to 10. "
-    "Say that they were added; study.json keeps it."
-)
 
 
 def merge_parts(folders: Sequence[Path], into: Path, *, keep_first: bool) -> None:

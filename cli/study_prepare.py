@@ -28,12 +28,18 @@ from bamgate.studies.folder import check_study, open_study, with_added_seeds
 from bamgate.studies.memory import Room
 from bamgate.studies.names import check_names
 from bamgate.studies.processes import Worker, arguments_of, cores, visible_gpus
-from bamgate.studies.settings import parse_seeds
+from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.state import StudyState
 from bamgate.studies.study import Study, contexts, gates_of_code
 from bamgate.studies.supervise import Supervisor
 
 EXECUTION = ("torch", "device", "device_name", "threads")
+# Of twenty thousand simulated studies of two equal arms, paired t tests at 0.05 after each look: 8.8 % and 16.9 %.
+PEEKING = (
+    "Seeds added because of what was seen make p values too small: where there is no difference, p < 0.05 comes up in "
+    "9 % of studies, not 5 %, after looks at 5 and at 10 seeds, in 17 % after a look at each from 3 to 10. "
+    "Say that they were added; study.json keeps it."
+)
 
 
 class Given(NamedTuple):
@@ -104,7 +110,8 @@ def prepare(name: str, given: Given) -> Prepared:
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {str(out)!r} is a file; name a folder")
     workers = _workers(cells, given, jobs)
-    open_study(out, study, cells)
+    if late := open_study(out, study, cells):
+        err().print(f"{out}: seeds {format_seeds(late)} are new, and runs had ended. {PEEKING}", markup=False)
     return Prepared(out=out, given=given, jobs=jobs, gpus=gpus, workers=workers)
 
 

@@ -64,7 +64,7 @@ class Design:
 
     @property
     def headline(self) -> str:
-        """The arm that the first sentence is about: the first that is not the reference."""
+        """The arm that the first sentence is about: the first, in the order of the study, that is not the reference."""
         return next(arm for arm in self.arms if arm != self.reference)
 
     @property
@@ -148,12 +148,14 @@ def _of_runs(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None)
     places = _with_partners(places_of(runs)) if runs["study"].isna().all() else tuple(places_of(runs))
     arms = tuple(dict.fromkeys(place.arm for place in places))
     if reference is None and REFERENCE not in arms:
+        if len(arms) == 1:
+            raise UsageError(f"these runs have one arm only, {arms[0]}: a report compares two or more")
         raise UsageError(f"no reference arm: say --reference with one of {', '.join(arms)}")
     chosen = reference or REFERENCE
     others = ", ".join(arm for arm in arms if arm != chosen) or "another arm"
     where = {name: ", ".join(dict.fromkeys(runs[name])) for name in ("model", "dataset")}
     return Design(
-        name=str(runs["study"].iloc[0] or folders[0].resolve().name),
+        name=next(iter(runs["study"].dropna()), folders[0].resolve().name),
         question=f"Does {others} differ from {chosen}, in {where['model']} on {where['dataset']}?",
         reference=chosen,
         rope=ROPE,

@@ -79,9 +79,15 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
         # With the report's own list of inputs: the order of their rows is no matter.
         write_pages(found, figures, Path(folder), provenance=provenance)
         _compare_pages(comparison, report, Path(folder))
-    if provenance.get("inputs_sha256") != provenance_of(records, folders)["inputs_sha256"]:
+    inputs = [_contents(made.get("inputs_sha256", {})) for made in (provenance, provenance_of(records, folders))]
+    if inputs[0] != inputs[1]:
         unchecked.append("the CSV files are not, byte for byte, those that the report was made of")
     return Reproduction(comparison.compared, comparison.differences, unchecked)
+
+
+def _contents(inputs: dict[str, str]) -> list[tuple[str, str]]:
+    """File names with their hashes: a folder may have been renamed or copied since."""
+    return sorted((path.rpartition("/")[2], digest) for path, digest in inputs.items())
 
 
 def _compare_designs(comparison: "_Comparison", folders: Sequence[Path], design: Design, runs: pd.DataFrame) -> None:

@@ -32,7 +32,8 @@ def find_study(given: str) -> Study:
         return read_study(FOLDER / f"{given}.toml")
     names = [path.stem for path in sorted(FOLDER.glob("*.toml"))]
     hint = nearest(given, names)
-    raise UsageError(f"unknown study {given!r}{hint} (allowed: {', '.join(names)}, or a file that ends in .toml)")
+    others = "a file that ends in .toml, or the folder of a study"
+    raise UsageError(f"unknown study {given!r}{hint} (allowed: {', '.join(names)}; {others})")
 
 
 def begun_in(given: str) -> Path | None:

@@ -18,24 +18,29 @@ from bamgate.studies.study import Study
 _MAY_CHANGE = ("seeds", "question", "cost", "expected")
 
 
-def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> None:
+def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> list[int]:
     """Make `out` the folder of this study, or add its new seeds; UsageError where it is another's.
 
     Args:
         study: as `with_added_seeds` returns it, where seeds have been added to `out`.
+
+    Returns:
+        The new seeds, where runs of `out` had ended before they came: they were not planned.
     """
     make_folder(out)
     with sole_writer(out, patience_s=PATIENCE_S):
         before = read_json(out / "study.json")
-        now = study_content(study, cells, added_seeds(before))
+        late = _late_seeds(out, before, study)
+        now = study_content(study, cells, [*added_seeds(before), *late])
         _check(out, before, now)
         write_study(out, before, now)
+    return late
 
 
 def check_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> None:
     """UsageError where `open_study` would refuse; nothing is written."""
     before = read_json(out / "study.json")
-    _check(out, before, study_content(study, cells, added_seeds(before)))
+    _check(out, before, study_content(study, cells, [*added_seeds(before), *_late_seeds(out, before, study)]))
 
 
 def write_study(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
@@ -59,8 +64,20 @@ def check_cells(out: Path, stored: Iterable[str], now: Iterable[str]) -> None:
         raise UsageError(f"{out} was begun by another version of bamgate, whose cells were others; go on with that one")
 
 
+def _has_ended_runs(out: Path) -> bool:
+    return next(out.glob("cells/*/result.json"), None) is not None
+
+
+def _late_seeds(out: Path, before: dict[str, Any] | None, study: Study) -> list[int]:
+    """Seeds that the study has and the folder has not, though results could be looked at."""
+    if before is None or not _has_ended_runs(out):
+        return []
+    known = parse_seeds(before["study"]["seeds"])
+    return [seed for seed in parse_seeds(study.seeds) if seed not in known]
+
+
 def added_seeds(content: dict[str, Any] | None) -> list[int]:
-    """The seeds that a study.json got from `bamgate study add-seeds`; its other seeds are those of the study's file."""
+    """The seeds that a study.json got after runs had ended, from `bamgate study add-seeds` or the study's file."""
     return list((content or {}).get("added_seeds", []))
 
 
@@ -76,7 +93,7 @@ def study_content(study: Study, cells: Iterable[StudyCell], added: list[int]) ->
     """What study.json holds; UsageError where two different gates have one name.
 
     Args:
-        added: those of the study's seeds that `bamgate study add-seeds` has put there.
+        added: those of the study's seeds that came after runs had ended.
     """
     gates: dict[str, str] = {}
     rows = []
@@ -98,6 +115,12 @@ def _check(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> Non
     if difference := design_difference(before, now):
         raise UsageError(f"{out} belongs to another study: {difference}; choose another --out")
     _check_seeds(out, before, now)
+    expected = [content["study"]["expected"] for content in (before, now)]
+    if expected[0] != expected[1] and _has_ended_runs(out):
+        raise UsageError(
+            f"{out} was begun with expected = {expected[0]!r}, and runs have ended since; "
+            "put it back as it was or choose another --out"
+        )
     if gate := changed_gate(before, now):
         raise UsageError(
             f"gate {gate!r} is not the function it was when {out} was begun; "

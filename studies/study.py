@@ -70,6 +70,8 @@ class _Reader:
         for key in self.content:
             if key not in KEYS:
                 raise self.fail(unknown("key", key, KEYS), key=key)
+        if lacking := [key for key in (*TEXTS, "rope", "seeds") if key not in self.content]:
+            raise self.fail(f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing")
         study = Study(
             name=self.path.stem,
             **{name: self._text(name) for name in TEXTS},
@@ -86,8 +88,7 @@ class _Reader:
     def _text(self, key: str) -> str:
         value = self.content.get(key)
         if not isinstance(value, str) or not value.strip():
-            what = "is missing" if value is None else f"must be a text, got {value!r}"
-            raise self.fail(f"{key} {what}", key=key)
+            raise self.fail(f"{key} must be a text, got {value!r}", key=key)
         return value
 
     def _rope(self) -> float:

@@ -1,7 +1,7 @@
 """Studies that nobody ran, for the figures: records, design and the statistics that the figures read."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise, product
 from typing import Any
 
@@ -33,6 +33,8 @@ class Design:
     reference: str = "sigmoid"
     rope: float = 0.3
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    settings: dict[str, Any] = field(default_factory=dict)
+    arm_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:

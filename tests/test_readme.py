@@ -13,6 +13,9 @@ import torch
 from helpers import bamgate
 
 from bamgate.probes import gate_sites
+from bamgate.studies.expand import expand
+from bamgate.studies.names import check_names
+from bamgate.studies.study import read_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -70,6 +73,17 @@ def test_the_python_of_the_readme_runs() -> None:
     assert torch.equal(sites["layer2"](z), 1 + torch.tanh(z))
     with torch.no_grad():
         assert names["model"].eval()(torch.zeros(1, 3, 64, 96)).shape == (1, 1000)
+
+
+def test_the_study_file_of_the_readme_is_one(tmp_path: Path) -> None:
+    (text,) = _blocks("toml")
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    study = read_study(path)
+    check_names(path, study)
+    cells = expand(study)
+    assert len(cells) == 6 * (2 * 4 - 1)  # seeds; contexts and arms but for what is left out
+    assert re.search(r"`bamgate study run mine\.toml`", README)
 
 
 def test_make_targets_of_the_readme_are_there() -> None:

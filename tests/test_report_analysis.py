@@ -61,7 +61,7 @@ def test_undecided_says_how_many_seeds_are_missing(tmp_path: Path) -> None:
     assert sentence.startswith(
         "Undecided: tanh scored 0.01 points above sigmoid (95 % interval -0.14 to +0.16, 5 seeds)"
     )
-    assert "a true difference as small as 0.1 points takes 14 seeds to find, 9 more than these" in sentence
+    assert "a true difference as small as 0.1 points with power 0.8 takes 14 seeds, 9 more than these" in sentence
     assert "no difference" not in json.dumps(found["headline"])
 
 
@@ -171,7 +171,7 @@ def test_seeds_that_were_added_are_named_beside_the_verdict(tmp_path: Path) -> N
     folder = made_study(tmp_path / "s", drawn(50, 10))
     content = json.loads((folder / "study.json").read_text()) | {"added_seeds": [4]}
     (folder / "study.json").write_text(json.dumps(content))
-    assert "Seeds 4 were added to the plan later" in analysed(folder)["headline"]["sure"]
+    assert "Seed 4 was added to the plan later" in analysed(folder)["headline"]["sure"]
 
 
 def test_an_arm_that_always_diverges_is_named_first(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_one_seed_is_no_certainty(tmp_path: Path) -> None:
     ("differences", "said"),
     [
         # 80 % power at d_z = 0.2 / 0.3: statsmodels' TTestPower().solve_power gives 19.67.
-        ([40, 10, -20], "takes 20 seeds to find, 17 more than these, which find 1.0 or more; so few tell little"),
+        ([40, 10, -20], "takes 20 seeds, 17 more than these; these 3 find one of 1.0 points; so few tell little"),
         (
             [3000, -3000, 3000, -3000],
             "how many seeds are missing cannot be told: the ROPE is too small beside the spread",

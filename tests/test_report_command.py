@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,10 @@ def test_reproduce_names_what_differs_and_by_how_much(study: Path, tmp_path: Pat
     for name in ("runs.csv", "epochs.csv", "gates.csv"):
         (copy / name).write_bytes((study / name).read_bytes())
     (copy / "report").symlink_to(study / "report")
+    renamed = tmp_path / "renamed"
+    shutil.copytree(study, renamed)
+    same = bamgate("reproduce", str(renamed))
+    assert (same.returncode, same.stdout.split("recomputed: ")[1]) == (0, "all equal\n")
     fine = bamgate("reproduce", str(copy))
     assert fine.returncode == 0, fine.stdout
     assert "not checked: image-level figures of tanh: the cells' outcomes.csv.gz are not here" in fine.stderr

@@ -135,9 +135,15 @@ def test_a_reference_is_needed(tmp_path: Path) -> None:
     write_tables(tmp_path, [run_row(gate, {}, 0, 9000, study=None) for gate in ("tanh", "softsign")])
     assert message(UsageError, read, tmp_path) == "no reference arm: say --reference with one of softsign, tanh"
     design, _ = read(tmp_path, reference="softsign")
+    assert design.name == tmp_path.name  # not a NaN, where no row names a study
     assert (design.reference, design.headline) == ("softsign", "tanh")
     with pytest.raises(UsageError, match=r"unknown reference arm 'tahn'; did you mean 'tanh'\?"):
         read(tmp_path, reference="tahn")
+
+
+def test_one_arm_alone_is_no_comparison(tmp_path: Path) -> None:
+    write_tables(tmp_path, [run_row("tanh", {}, 0, 9000, study=None)])
+    assert message(UsageError, read, tmp_path) == "these runs have one arm only, tanh: a report compares two or more"
 
 
 def test_a_part_of_a_design(tmp_path: Path) -> None:

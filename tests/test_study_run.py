@@ -77,9 +77,35 @@ def test_seeds_are_added_to_what_is_there(tmp_path: Path, undisturbed: Path) -> 
     before = {path: path.stat().st_mtime_ns for path in one.glob("cells/*/result.json")}
     both = trained(tmp_path / "out", study_file(tmp_path, seeds="0-1"))
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert without_times(both) == without_times(undisturbed)
+    found, expected = without_times(both), without_times(undisturbed)
+    assert found.pop("study.json") != expected.pop("study.json")
+    assert found == expected
     content = json.loads((both / "study.json").read_text())
     assert (content["study"]["seeds"], len(content["cells"])) == ("0-1", 4)
+    assert content["added_seeds"] == [1], "a result could be looked at before"
+    path = study_file(tmp_path, seeds="0-1")
+    opened(both, path)
+    assert json.loads((both / "study.json").read_text())["added_seeds"] == [1]
+    path.write_text(path.read_text().replace('expected = "e"', 'expected = "as I always said"'))
+    assert message(UsageError, opened, both, path) == (
+        f"{both} was begun with expected = 'e', and runs have ended since; put it back as it was or choose "
+        "another --out"
+    )
+
+
+def test_seeds_that_a_file_gets_after_runs_have_ended_are_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = trained(tmp_path / "out", study_file(tmp_path, seeds="0"), [])
+    file = str(study_file(tmp_path, seeds="0-1"))
+    prepare(file, GIVEN._replace(out=out))
+    assert "added_seeds" not in json.loads((out / "study.json").read_text()), "nothing had ended"
+    assert capfd.readouterr().err == ""
+    (out / "cells" / "x").mkdir(parents=True)
+    (out / "cells" / "x" / "result.json").write_text("{}")
+    prepare(str(study_file(tmp_path, seeds="0-3")), GIVEN._replace(out=out))
+    assert json.loads((out / "study.json").read_text())["added_seeds"] == [2, 3]
+    assert "seeds 2-3 are new, and runs had ended. Seeds added because of what was seen" in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 from typing import Any
 
 from bamgate.reports.design import Design, axes_of
+from bamgate.reports.gate_curves import FORMULAS
 from bamgate.reports.records import Records
 
 Plain = dict[str, Any]
@@ -36,10 +37,17 @@ def confounds(design: Design, records: Records, attribution: list[Plain]) -> lis
             f"{' and '.join(sorted(wide))} is four times sigmoid's. One learning rate for all gates is effectively a "
             "different one for each."
         )
-    if "attention_weight_decay" not in varied:
+    if own := sorted(gates - set(FORMULAS)):
         found.append(
-            "Weight decay on the gate's parameters weighs more on a gate that needs larger logits (sigmoid needs twice "
-            "those of tanh for the same saturation); it was the same for all arms."
+            f"What {' and '.join(own)} changes besides the form (centre, depth, slope, start) is not known here; "
+            "`bamgate gates show` prints it."
+        )
+    if "attention_weight_decay" not in varied:
+        both = {"sigmoid", "tanh"} <= gates
+        example = " (sigmoid needs twice those of tanh for the same saturation)" if both else ""
+        found.append(
+            f"Weight decay on the gate's parameters weighs more on a gate that needs larger logits{example}; it was "
+            "the same for all arms."
         )
     found += _of_networks(runs)
     return found
@@ -49,7 +57,8 @@ def _start(records: Records) -> str:
     """SD of the scale before training, by gate, as it was measured."""
     first = records.gates[records.gates["epoch"] == 0].merge(records.runs[["cell", "gate"]], on="cell")
     means = first.groupby("gate")["sd"].mean()
-    known = [f"{means[gate]:.2f} for {gate}" for gate in ("sigmoid", "tanh", "softsign") if gate in means.index]
+    own = sorted(set(means.index) - set(FORMULAS))
+    known = [f"{means[gate]:.2f} for {gate}" for gate in ("sigmoid", "tanh", "softsign", *own) if gate in means.index]
     return f" (SD of the scale before training: {', '.join(known)})" if known else ""
 
 
@@ -63,7 +72,7 @@ def _of_networks(runs: Any) -> list[str]:
         )
     epochs = sorted({int(n) for n in runs["epochs"]})
     found.append(
-        f"The runs trained for {' or '.join(map(str, epochs))} epochs with one recipe, tuned for no gate; a longer or "
-        "tuned training may end elsewhere."
+        f"The runs trained for {' or '.join(map(str, epochs))} epoch{'s' * (epochs != [1])} with one recipe, tuned "
+        "for no gate; a longer or tuned training may end elsewhere."
     )
     return found

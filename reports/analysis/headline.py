@@ -36,13 +36,23 @@ def headline(whole: Design, facts: Plain, *, compared: int) -> Plain:
         names["context"] = rows[0]["context"] or None
         found = {
             "word": rows[0]["verdict"]["word"],
-            "sentence": _sentence(design, rows[0]),
+            "sentence": _sentence(design, rows[0]) + _others(design, facts["contrasts"]),
             "sure": _sure(design, rows[0]),
         }
     else:
         found = _one_by_one(design, rows)
     found["sure"] = " ".join(text for text in (found["sure"], *notes) if text)
     return {**names, **found, "why": why}
+
+
+def _others(design: Design, contrasts: list[Plain]) -> str:
+    """The verdicts on the arms that the sentence is not about."""
+    words: dict[str, list[str]] = {}
+    for row in contrasts:
+        if row["arm"] != design.headline:
+            words.setdefault(row["verdict"]["word"], []).append(row["arm"])
+    parts = [f"{word}: {', '.join(arms) if len(arms) < 4 else len(arms)}" for word, arms in words.items()]
+    return f" The other arms against {design.reference}: {'; '.join(parts)}." if parts else ""
 
 
 def _diverged(facts: Plain, row: Plain) -> str:
@@ -72,9 +82,8 @@ def _choices(whole: Design, facts: Plain, compared: int) -> list[str]:
         notes.append(f"The margin of {chosen} was chosen for this report; the study declared {declared}.")
     if whole.added_seeds:
         seeds = ", ".join(map(str, whole.added_seeds))
-        notes.append(
-            f"Seeds {seeds} were added to the plan later: if the results had been seen, p values are too small."
-        )
+        were = f"Seed {seeds} was" if len(whole.added_seeds) == 1 else f"Seeds {seeds} were"
+        notes.append(f"{were} added to the plan later: if the results had been seen, p values are too small.")
     return notes
 
 
@@ -136,11 +145,11 @@ def _missing(design: Design, row: Plain) -> str:
         return f"; how many seeds are missing cannot be told: {plan['status']}"
     if not missing:
         return f"; {needed} of these {n} seeds would find {_points(design.rope)}: more are no sure way to a decision"
-    found = "" if plan["mde_points"] is None else f", which find {plan['mde_points']:.1f} or more"
+    found = "" if plan["mde_points"] is None else f"; these {n} find one of {plan['mde_points']:.1f} points"
     rough = "; so few tell little about the spread, and the figure is rough" if n < FEWEST_TO_PLAN else ""
     return (
-        f"; a true difference as small as {_points(design.rope)} takes {needed} seeds to find, "
-        f"{missing} more than these{found}{rough}"
+        f"; to find a true difference as small as {_points(design.rope)} with power {plan['power']:g} takes "
+        f"{needed} seeds, {missing} more than these{found}{rough}"
     )
 
 

@@ -9,7 +9,7 @@ from bamgate.config import WITHOUT_GATE
 from bamgate.reports.figures.drawing import legend_handle
 from bamgate.reports.figures.parts import Design, Records, Stats, listed, names
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, ArmStyle, arm_styles, new_figure, save_as, styled
-from bamgate.reports.gate_curves import gate_curves
+from bamgate.reports.gate_curves import FORMULAS, gate_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,6 +60,8 @@ class _Names:
     rope, contexts, seeds = 1.0, ("",), ()
 
     def __init__(self, gates: list[str]) -> None:
+        self.settings: dict[str, Any] = {}
+        self.arm_settings: dict[str, dict[str, Any]] = {}
         self.arms, self.reference, self.headline = gates, gates[0], gates[-1]
 
 
@@ -118,7 +120,15 @@ def caption(frame: pd.DataFrame, design: Design) -> str:
         text += " learned-depth is drawn as it starts."
     there = dict.fromkeys(zip(frame["arm"], frame["gate"], strict=True))
     other = [f"{gate} is {arm}'s gate" for arm, gate in there if arm != gate]
-    return text + (f" {listed(other)}." if other else "")
+    text += f" {listed(other)}." if other else ""
+    own = [arm for arm in design.arms if (gate := _gate_of(design, arm)) and gate not in FORMULAS]
+    return text + (f" Not drawn, since only built-in gates are: {listed(own)}." if own else "")
+
+
+def _gate_of(design: Design, arm: str) -> str:
+    """The gate that an arm declares, its name where it declares nothing; empty without attention."""
+    settings = {**design.settings, **design.arm_settings.get(arm, {})}
+    return "" if settings.get("attention") in WITHOUT_GATE else str(settings.get("gate", arm))
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:

@@ -16,8 +16,8 @@ def _always(stats: Stats) -> Facts_:
         (
             "Pair",
             "Two runs with the same seed, so with the same data order and, where the parameters are the same, the same "
-            "initial weights; only the gate differs. The seed is the unit: neither images nor epochs are counted as "
-            "repetitions.",
+            "initial weights; only what the arm names differs. The seed is the unit: neither images nor epochs "
+            "are counted as repetitions.",
         ),
         (
             "Difference",

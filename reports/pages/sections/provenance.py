@@ -69,7 +69,8 @@ def _added(stats: Stats) -> Callout:
         if complete(stats)
         else "Whether they were added before or after a look at results decides what later tests are worth."
     )
-    text = f"Seeds {seeds(added)} are not of the plan that the study declared. {effect}"
+    which = f"Seed {seeds(added)} is" if len(added) == 1 else f"Seeds {seeds(added)} are"
+    text = f"{which} not of the plan that the study declared. {effect}"
     return Callout(tone="warning", word="Seeds were added", text=text)
 
 
