@@ -113,6 +113,7 @@ def test_an_unknown_name_lists_all_gates_with_the_nearest() -> None:
         f"unknown gate 'hard-sigmiod'; did you mean 'hard-sigmoid'? (allowed: {BUILT_IN})"
     )
     assert refusal("") == f"unknown gate '' (allowed: {BUILT_IN})"
+    assert refusal("z*exp(-z)") == "unknown gate 'z*exp(-z)'; a formula of z starts with expr:, as in 'expr:z*exp(-z)'"
 
 
 def test_a_function_of_a_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

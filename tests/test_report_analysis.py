@@ -48,9 +48,24 @@ def test_the_golden_comparison_comes_out_of_csv_files(tmp_path: Path) -> None:
     assert (row["holm_p"], row["family"]) == (row["t"]["p"], "one comparison")
     assert found["headline"]["word"] == "better, size may be negligible"
     assert "0.29 points above it (95 % interval +0.16 to +0.43, 10 seeds)" in found["headline"]["sentence"]
+    assert "other arms" not in found["headline"]["sentence"]
     level = next(r for r in found["levels"] if r["arm"] == "tanh")
     assert level["level"]["mean"] == pytest.approx(77.479)
     assert level["accuracies"]["3"] == pytest.approx(77.62)
+
+
+def test_the_first_sentence_does_not_hide_the_other_arms(tmp_path: Path) -> None:
+    arms = ("sigmoid", "tanh", "softsign", "arctan")
+    jitter = np.random.default_rng(3).normal(0, 20, (4, 8)).round().astype(int)
+
+    def correct(arm: str, context: dict[str, Any], seed: int) -> int:
+        return int(9000 - 600 * (arm == "arctan") + jitter[arms.index(arm), seed])
+
+    found = analysed(made_study(tmp_path / "s", correct, arms=arms, seeds=range(8), rope=0.01))
+    assert found["headline"]["arm"] == "tanh"
+    assert found["headline"]["sentence"].endswith(
+        " The other arms against sigmoid: worse: arctan; undecided: softsign."
+    )
 
 
 def test_undecided_says_how_many_seeds_are_missing(tmp_path: Path) -> None:

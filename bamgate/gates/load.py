@@ -38,6 +38,8 @@ def load_gate(spec: str) -> Gate:
         raise UsageError(f"gate {spec!r}: name the function or class in it, as in {spec}:NAME")
     if ":" in spec:
         return _from_module(spec)
+    if re.search(r"[*+(]", spec):
+        raise UsageError(f"unknown gate {spec!r}; a formula of z starts with expr:, as in 'expr:{spec}'")
     plugins = plugin_gates()
     if spec in plugins:
         return _from_plugin(plugins[spec])

@@ -51,7 +51,8 @@ def _others(design: Design, contrasts: list[Plain]) -> str:
     for row in contrasts:
         if row["arm"] != design.headline:
             words.setdefault(row["verdict"]["word"], []).append(row["arm"])
-    parts = [f"{word}: {', '.join(arms) if len(arms) < 4 else len(arms)}" for word, arms in words.items()]
+    ordered = sorted(words.items(), key=lambda item: item[0] == "undecided")
+    parts = [f"{word}: {', '.join(arms) if len(arms) < 4 else len(arms)}" for word, arms in ordered]
     return f" The other arms against {design.reference}: {'; '.join(parts)}." if parts else ""
 
 

@@ -80,9 +80,8 @@ def _grid(
             axis = grid[i, j]
             rows = frame[(frame["context"] == context) & (frame["site"] == site) & (frame["arm"] == arm)]
             if i == 0:
-                axis.set_title(
-                    wrapped(shortened(arm, 40), 40 if large else 15), color=styles[arm].colour, fontweight="bold"
-                )
+                width = 40 if large else max(15, 72 // len(arms))
+                axis.set_title(wrapped(shortened(arm, 40), width), color=styles[arm].colour, fontweight="bold")
             if rows.empty:
                 axis.axis("off")
                 continue

@@ -41,7 +41,7 @@ def _of_contrast(contrast: Stats, design: Design) -> list[dict[str, Any]]:
     needed = plan.get("seeds_needed")
     last = max(12, math.ceil(1.4 * plan["n"]), math.ceil(1.25 * needed) if needed and needed <= MOST else 0)
     ns = sorted({*range(FEWEST, 13), *(round(FEWEST * (last / FEWEST) ** (i / 40)) for i in range(41)), plan["n"]})
-    curve = power_curve(sd, design.rope, [n for n in ns if n >= FEWEST])
+    curve = power_curve(sd, design.rope, [n for n in ns if n >= min(FEWEST, plan["n"])])
     rows = [{**beside, "kind": "curve", "n": n, "points": mde, "power_at_rope": at} for n, mde, at in curve]
     ours = {"kind": "ours", "n": plan["n"], "points": plan["mde_points"], "power_at_rope": plan.get("power_at_rope")}
     rows.append({**beside, **ours})
