@@ -1,12 +1,19 @@
 """runs.csv, epochs.csv and gates.csv of a folder of cells: rebuilt from the cells, the same bytes in any order."""
 
+import csv
+import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bamgate.ended import EndedCell
 from bamgate.errors import DataError
-from bamgate.runlog import CELL_TABLES, PATIENCE_S, CellLog, read_config, read_json
+from bamgate.runlog import CELL_TABLES, PATIENCE_S
+from bamgate.sealed import read_json
 from bamgate.storage import sole_writer, write_atomic
-from bamgate.tables import PLACES, RUNS, Columns, checked_lines, context_text, format_rows, read_text
+from bamgate.tables import ATTEMPTS, PLACES, RUNS, context_text, format_rows, read_text
+
+REBUILD = "the command that trained the cells rebuilds it"
 
 
 def collect(out: Path) -> list[dict[str, Any]]:
@@ -23,34 +30,81 @@ def _collect(out: Path) -> list[dict[str, Any]]:
 
 
 def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The rows of runs.csv, and what the three tables hold; nothing is written."""
+    """The rows of runs.csv, and what the three tables hold; nothing is written.
+
+    Raises:
+        DataError: a file of a cell is missing, damaged, or says something else than another file of the cell.
+    """
     study = read_json(out / "study.json") or {}
     places = _places(study)
-    folders = sorted((out / "cells").iterdir()) if (out / "cells").is_dir() else []
-    cells = [cell for cell in (_read_cell(folder, study.get("name"), places) for folder in folders) if cell]
+    cells = [(_row(cell, study.get("name"), places), cell) for cell in ended_cells(out)]
     cells.sort(
-        key=lambda cell: (cell[0]["dataset"], cell[0]["model"], cell[0]["gate"], cell[0]["seed"], cell[0]["cell"])
+        key=lambda pair: (pair[0]["dataset"], pair[0]["model"], pair[0]["gate"], pair[0]["seed"], pair[0]["cell"])
     )
     runs = [row for row, _ in cells]
     texts = {"runs.csv": format_rows(RUNS, runs, header=True)}
     for table, columns in CELL_TABLES.items():
         head = format_rows(columns, [], header=True)
-        texts[table] = head + "".join(_lines(log.folder / table, columns, row["epochs"]) for row, log in cells)
+        # As text, since a study has millions of their values.
+        texts[table] = head + "".join(cell.lines(columns, table) for _, cell in cells)
     return runs, texts
 
 
-def _lines(path: Path, columns: Columns, epochs: int) -> str:
-    """The rows of an ended cell's table, checked; read as text, since a study has millions of their values."""
-    if not path.exists() and (path.name != "epochs.csv" or not epochs):
-        return ""
-    text = read_text(path)
-    lines = checked_lines(columns, text, path)
-    way_out = f"put it right, or move {path.parent} away and it is trained again"
-    if not text.endswith("\n"):
-        raise DataError(f"{path} is cut off in its last line; {way_out}")
-    if path.name == "epochs.csv" and lines.count("\n") != epochs:
-        raise DataError(f"{path} has {lines.count(chr(10))} rows, the run has {epochs} epochs; {way_out}")
-    return lines
+def ended_cells(out: Path) -> Iterator[EndedCell]:
+    """The cells of a folder that have ended, in the order of their names."""
+    folders = sorted((out / "cells").iterdir()) if (out / "cells").is_dir() else []
+    return (cell for cell in map(EndedCell.at, folders) if cell)
+
+
+def tables_are_current(out: Path) -> bool:
+    """Whether the tables of `out` have every cell that has ended.
+
+    Raises:
+        DataError: a table says something else of a cell than the cell itself, or a cell is damaged.
+    """
+    runs, texts = collected(out)
+    if not runs:  # published tables need not come with their cells
+        return True
+    for line in disagreements(out, texts):
+        raise DataError(line)
+    return all((out / name).is_file() and read_text(out / name) == text for name, text in texts.items())
+
+
+def disagreements(out: Path, texts: dict[str, str]) -> Iterator[str]:
+    """A line for each table in `out` that says something else of a cell than the cell itself does.
+
+    A table may lack cells that have ended since it was written.
+
+    Args:
+        texts: what `collected` has just returned for `out`.
+    """
+    for name, text in texts.items():
+        path = out / name
+        if not path.is_file():
+            continue
+        stored = read_text(path)
+        if stored == text:
+            continue
+        known = _by_cell(text)
+        found = _by_cell(stored)
+        for cell, lines in found.items():
+            if lines != known.get(cell):
+                why = "is not what the cell says" if cell in known else "is of no cell that has ended here"
+                yield f"{path}: what stands there of {cell!r} {why}; {REBUILD}"
+                break
+        else:
+            if list(known) == list(found):
+                yield f"{path} is not as bamgate wrote it; {REBUILD}"
+
+
+def _by_cell(text: str) -> dict[str, list[list[str]]]:
+    """The rows of a table by cell; a row that cannot be one, the header among them, stands under its own text."""
+    rows = list(csv.reader(io.StringIO(text)))
+    column = rows[0].index("cell") if rows and "cell" in rows[0] else 0
+    found: dict[str, list[list[str]]] = {}
+    for row in rows:
+        found.setdefault(row[column] if column < len(row) else ",".join(row), []).append(row)
+    return found
 
 
 def _places(study: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
@@ -61,23 +115,18 @@ def _places(study: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
     return places
 
 
-def _read_cell(
-    folder: Path, study: str | None, places: dict[str, list[tuple[str, str]]]
-) -> tuple[dict[str, Any], CellLog] | None:
-    """The cell's row of runs.csv and its log; None where it has not finished."""
-    log = CellLog(folder, folder.name)
-    result, stored = log.result(), read_config(folder)
-    environment = read_json(folder / "environment.json")
-    if result is None or stored is None or environment is None:
-        return None
-    arms, contexts = zip(*places.get(folder.name, [(stored["config"]["attention"]["gate"], "")]), strict=True)
+def _row(cell: EndedCell, study: str | None, places: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
+    """The cell's row of runs.csv."""
+    stored, environment = cell.identity(), cell.json("environment.json")
+    name = cell.folder.name
+    arms, contexts = zip(*places.get(name, [(stored["config"]["attention"]["gate"], "")]), strict=True)
     beside: dict[str, Any] = {
         "study": study,
         "arm": PLACES.join(arms),
         "context": PLACES.join(contexts) if any(contexts) else None,
+        "attempt": len(cell.rows(ATTEMPTS, "attempts.csv")) if cell.has("attempts.csv") else None,
     }
-    beside["attempt"] = len(log.attempts()) or None
-    return {**beside, **_run_row(result, stored, environment)}, log
+    return {**beside, **_run_row(cell.result, stored, environment)}
 
 
 def _run_row(result: dict[str, Any], stored: dict[str, Any], environment: dict[str, Any]) -> dict[str, Any]:

@@ -24,10 +24,10 @@ from bamgate.data import (
 )
 from bamgate.devices import cpu_threads, describe_device, resolve_device, use_exact_arithmetic
 from bamgate.errors import TryAgainError, UsageError
-from bamgate.gates import Gate, fingerprint, load_gate
+from bamgate.gates import Gate, gate_facts, load_gate
 from bamgate.models import Cost, build_model, cost
 from bamgate.probes import probe_gates
-from bamgate.runlog import CellLog, open_cell
+from bamgate.runlog import CellLog, open_cell, require_one_gate, require_one_listing
 from bamgate.storage import sole_writer
 from bamgate.training import CheckpointStore, Position, Trainer
 
@@ -126,8 +126,10 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
     splits = _splits(config.dataset, config.training.train_limit, execution.root, device)
     trainer = make_trainer(config, gate, data, splits, config.seed, workers=workers)
     counted = cost(trainer.model, data.image_shape)
+    require_one_listing(out, config, _data_facts(splits).get("listing_sha256"))
+    if not in_study:  # a study has the marks of all its gates in study.json
+        require_one_gate(out, gate_facts(gate))
     log = open_cell(out, config, in_study=in_study)
-    log.same_images_as_its_siblings(_data_facts(splits).get("listing_sha256"))
     with sole_writer(log.folder), contextlib.closing(trainer.loader), dead_workers_named():
         log.claim(_identity(config, gate))
         environment = {"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)}
@@ -161,7 +163,7 @@ def _identity(config: RunConfig, gate: Gate) -> dict[str, Any]:
         "config": config.to_dict(),
         "config_sha256": config.sha256,
         "design_sha256": config.design_sha256,
-        "gate": {"name": gate.name, "source_sha256": gate.source_sha256, "fingerprint": fingerprint(gate)},
+        "gate": gate_facts(gate),
     }
 
 

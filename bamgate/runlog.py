@@ -4,27 +4,35 @@ DIR/design.json                the configuration that all cells share; a study h
 DIR/cells/<id>/config.json     the resolved configuration, its hashes and the gate's identity
               /environment.json, epochs.csv, gates.csv, outcomes.csv.gz, checkpoint.pt
               /attempts.csv    a row each time that somebody began, or went on with it
-              /result.json     written last: its presence means finished
+              /result.json     written last: the run has ended; lists the sha256 of each file of the cell
 DIR/runs.csv, epochs.csv, gates.csv    rebuilt from the cells at any time
 """
 
 import datetime
 import errno
 import gzip
+import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bamgate.config import SCHEMA, RunConfig, config_hash
+from bamgate.config import SCHEMA, RunConfig
+from bamgate.ended import RESULT, EndedCell, gate_mark, read_config, same_gate
 from bamgate.environment import BINDING, BINDING_FILES
-from bamgate.errors import DataError, TryAgainError, UsageError
+from bamgate.errors import TryAgainError, UsageError
+from bamgate.sealed import read_json, write_json, write_sealed
 from bamgate.storage import append_synced, sole_writer, write_atomic
 from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
 CELL_TABLES: Mapping[str, Columns] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
+# What a cell keeps after its end, besides result.json. The network's files are named by bamgate.training.checkpoint.
+KEPT = (
+    *("config.json", "environment.json", "attempts.csv", *CELL_TABLES, "outcomes.csv.gz"),
+    *("checkpoint.pt", "checkpoint.sha256"),
+)
 
 
 class CellLog:
@@ -34,15 +42,13 @@ class CellLog:
         self.folder, self.cell = folder, cell
 
     def claim(self, config: dict[str, Any]) -> None:
-        """Write config.json, or check that it is this one; UsageError where the gate's code is another."""
-        stored = read_json(self.folder / "config.json")
+        """Write config.json, or check that it is this one; UsageError if the gate's code is another."""
+        ended = self.ended()
+        stored = ended.identity() if ended else read_config(self.folder)
         if stored is None:
             write_json(self.folder / "config.json", config)
-        elif stored["gate"]["fingerprint"] != config["gate"]["fingerprint"]:
-            raise UsageError(
-                f"gate {config['gate']['name']!r} is not the function it was when {self.folder} was begun; "
-                "give it another name or choose another --out"
-            )
+        elif not same_gate(gate_mark(stored["gate"]), gate_mark(config["gate"])):
+            raise UsageError(_changed_gate(config["gate"]["name"], self.folder))
 
     def bind(self, environment: dict[str, Any], *, begun: bool = True) -> None:
         """Write environment.json; UsageError where the run was begun in another: rounding would change midway.
@@ -67,16 +73,6 @@ class CellLog:
                 raise UsageError(
                     f"{self.folder} was begun with {name} {before[name]}, this is {name} {now[name]}, "
                     "and a run must not mix the two; go on as it was begun or choose another --out"
-                )
-
-    def same_images_as_its_siblings(self, listing_sha256: str | None) -> None:
-        """UsageError where another cell of the folder was trained on other image files of the same data set."""
-        for path in sorted(self.folder.parent.glob("*/environment.json")) if listing_sha256 else []:
-            theirs = (read_json(path) or {}).get("listing_sha256", listing_sha256)
-            if path.parent != self.folder and theirs != listing_sha256 and (path.parent / "result.json").is_file():
-                raise UsageError(
-                    f"{path.parent} was trained on other image files: since then some were added, removed, renamed or "
-                    "changed in size, and the two cannot be compared; choose another --out"
                 )
 
     def begin(self) -> None:
@@ -121,11 +117,19 @@ class CellLog:
         write_atomic(self.folder / "outcomes.csv.gz", buffer.getvalue())
 
     def finish(self, result: dict[str, Any]) -> None:
-        write_json(self.folder / "result.json", {"schema": SCHEMA, "cell": self.cell, **result})
+        """Write result.json, with the hash of every file that a cell keeps."""
+        paths = [self.folder / name for name in KEPT]
+        files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
+        write_sealed(self.folder / RESULT, {"schema": SCHEMA, "cell": self.cell, **result, "files": files})
+
+    def ended(self) -> EndedCell | None:
+        """The cell if it has ended, None otherwise; DataError if its result.json is damaged."""
+        return EndedCell.at(self.folder)
 
     def result(self) -> dict[str, Any] | None:
-        """The result of a finished cell, None otherwise."""
-        return read_json(self.folder / "result.json")
+        """The result of a cell that has ended, None otherwise; DataError if it is damaged."""
+        ended = self.ended()
+        return ended.result if ended else None
 
 
 def open_cell(out: Path, config: RunConfig, *, in_study: bool = False) -> CellLog:
@@ -138,10 +142,47 @@ def open_cell(out: Path, config: RunConfig, *, in_study: bool = False) -> CellLo
         with sole_writer(out, patience_s=PATIENCE_S):
             if not check_design(out, config):
                 design = {"schema": SCHEMA, "design_sha256": config.design_sha256, "design": config.design()}
-                write_json(out / "design.json", design)
+                write_sealed(out / "design.json", design)
     folder = out / "cells" / config.cell
     make_folder(folder)
     return CellLog(folder, config.cell)
+
+
+def require_one_gate(out: Path, gate: Mapping[str, str]) -> None:
+    """UsageError if a cell in `out` was begun with another function under the gate's name: one arm, one function.
+
+    Args:
+        gate: as in config.json: name, fingerprint and source_sha256.
+    """
+    for path in sorted(out.glob("cells/*/config.json")):
+        other = (read_config(path.parent) or {}).get("gate", gate)
+        if other["name"] == gate["name"] and not same_gate(gate_mark(other), gate_mark(gate)):
+            raise UsageError(_changed_gate(gate["name"], path.parent))
+
+
+def require_one_listing(out: Path, config: RunConfig, listing_sha256: str | None) -> None:
+    """UsageError if another cell in `out` was trained on other image files of the same data set.
+
+    Args:
+        listing_sha256: of the image files that the cell of `config` is about to be trained on; None if there are none.
+    """
+    for path in sorted(out.glob("cells/*/environment.json")) if listing_sha256 else []:
+        theirs = (read_json(path) or {}).get("listing_sha256", listing_sha256)
+        if path.parent.name == config.cell or theirs == listing_sha256 or not (path.parent / RESULT).is_file():
+            continue
+        stored = read_config(path.parent)
+        if stored is None or stored["config"]["dataset"] == config.dataset:
+            raise UsageError(
+                f"{path.parent} was trained on other image files: since then some were added, removed, renamed or "
+                "changed in size, and the two cannot be compared; choose another --out"
+            )
+
+
+def _changed_gate(name: str, folder: Path) -> str:
+    return (
+        f"gate {name!r} is not the function it was when {folder} was begun; "
+        "give it another name or choose another --out"
+    )
 
 
 def make_folder(folder: Path) -> None:
@@ -182,37 +223,3 @@ def first_difference(before: Any, now: Any, name: str = "") -> str:
             if before.get(key) != now.get(key):
                 return first_difference(before.get(key), now.get(key), f"{name}.{key}" if name else key)
     return f"{name} is {json.dumps(before)} there and {json.dumps(now)} here"
-
-
-def read_config(folder: Path) -> dict[str, Any] | None:
-    """A cell's config.json, None where there is none; DataError where it is not what the folder is named after."""
-    path = folder / "config.json"
-    stored = read_json(path)
-    if stored is None:
-        return None
-    config = stored.get("config")
-    digest = config_hash(config) if isinstance(config, dict) else ""
-    if (stored.get("config_sha256"), stored.get("cell"), digest[:16]) != (digest, folder.name, folder.name):
-        raise DataError(
-            f"{path}: the configuration is not the one that the folder is named after; "
-            f"put it right or move {folder} away"
-        )
-    return stored
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file, None where there is no file; DataError where it cannot be read or has another schema."""
-    if not path.is_file():
-        return None
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(f"{path} is damaged: {error}; put it right or move {path.parent} away") from None
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else None
-        raise DataError(f"{path} has schema version {found}, this bamgate reads version {SCHEMA}")
-    return content
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    write_atomic(path, (json.dumps(content, indent=2, sort_keys=True) + "\n").encode())

@@ -238,14 +238,20 @@ def read_rows(columns: Columns, path: Path) -> list[dict[str, Any]]:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file, unpacked where its name ends in .gz; DataError where it is missing, damaged or no text."""
+    """The text of a file, unpacked if its name ends in .gz; DataError if it is missing, damaged or not a text."""
     try:
         data = path.read_bytes()
-        unpacked = gzip.decompress(data) if path.suffix == ".gz" else data
-        return io.TextIOWrapper(io.BytesIO(unpacked), encoding="utf-8").read()
     except FileNotFoundError:
         raise DataError(f"{path} is missing") from None
+    return decoded(data, path)
+
+
+def decoded(data: bytes, path: Path) -> str:
+    """What `read_text` makes of the bytes of a file."""
+    try:
+        unpacked = gzip.decompress(data) if path.suffix == ".gz" else data
+        return io.TextIOWrapper(io.BytesIO(unpacked), encoding="utf-8").read()
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is no UTF-8 text (byte {error.start})") from None
+        raise DataError(f"{path} is not a UTF-8 text (byte {error.start})") from None
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path} is damaged: {error}") from None

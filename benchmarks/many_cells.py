@@ -20,6 +20,7 @@ import torch
 
 from bamgate.devices import describe_device
 from bamgate.experiment import _identity
+from bamgate.runlog import CellLog
 from bamgate.storage import write_atomic
 from bamgate.studies.expand import StudyCell, expand
 from bamgate.studies.folder import open_study
@@ -128,27 +129,27 @@ def _write_cell(folder: Path, cell: StudyCell, environment: str, chance: random.
     (folder / "config.json").write_text(_json(_identity(cell.config, cell.gate)))
     (folder / "environment.json").write_text(environment)
     began = {"attempt": 1, "began": "2026-01-01T00:00:00+00:00", "epoch": 0}
+    labels = [index % 10 for index in range(IMAGES)]
+    answers = [label if chance.random() < 0.9 else 0 for label in labels]
+    correct = sum(label == answer for label, answer in zip(labels, answers, strict=True))
     tables: dict[str, tuple[Columns, Iterable[dict[str, Any]]]] = {
         "attempts.csv": (ATTEMPTS, [began]),
-        "epochs.csv": (EPOCHS, _epochs(cell.config.cell, chance)),
+        "epochs.csv": (EPOCHS, _epochs(cell.config.cell, correct, chance)),
         "gates.csv": (GATES, _gates(cell.config.cell, chance)),
     }
     for name, (columns, rows) in tables.items():
         (folder / name).write_text(format_rows(columns, rows, header=True))
-    labels = [index % 10 for index in range(IMAGES)]
-    answers = [label if chance.random() < 0.9 else 0 for label in labels]
     (folder / "outcomes.csv.gz").write_bytes(_outcomes(labels, answers))
-    correct = sum(label == answer for label, answer in zip(labels, answers, strict=True))
-    (folder / "result.json").write_text(_json(_result(cell.config.cell, correct, chance)))
+    CellLog(folder, cell.config.cell).finish(_result(correct, chance))
 
 
 def _json(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
-def _epochs(cell: str, chance: random.Random) -> list[dict[str, Any]]:
+def _epochs(cell: str, correct: int, chance: random.Random) -> list[dict[str, Any]]:
     floats = [name for name, kind in EPOCHS.items() if kind is float]
-    counts = {"train_correct": 1_200, "train_total": 1_408, "test_correct": 320, "test_top5_correct": 350}
+    counts = {"train_correct": 1_200, "train_total": 1_408, "test_correct": correct, "test_top5_correct": 350}
     return [
         {"cell": cell, "epoch": epoch, **counts, "test_total": IMAGES, **{name: chance.random() for name in floats}}
         for epoch in range(1, EPOCHS_EACH + 1)
@@ -174,12 +175,12 @@ def _outcomes(labels: list[int], answers: list[int]) -> bytes:
     return gzip.compress(format_rows(OUTCOMES, rows, header=True).encode(), mtime=0)
 
 
-def _result(cell: str, correct: int, chance: random.Random) -> dict[str, Any]:
+def _result(correct: int, chance: random.Random) -> dict[str, Any]:
     counts = {"epochs": EPOCHS_EACH, "correct": correct, "top5_correct": 350, "total": IMAGES, "num_classes": 10}
     sizes = {"params": 78_000, "macs": 12_500_000, "checkpoint_sha256": "0" * 64}
     floats = {"test_loss": chance.random(), "images_per_s": 1_000 * chance.random(), "wall_s": 10 * chance.random()}
     normalisation = {"mean": [chance.random()], "std": [chance.random()]}
-    ended = {"schema": SCHEMA, "cell": cell, "status": "finished", "normalisation": normalisation}
+    ended = {"status": "finished", "normalisation": normalisation}
     return {**ended, **counts, **sizes, **floats}
 
 

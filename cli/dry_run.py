@@ -10,9 +10,11 @@ from bamgate.cli.console import out, print_json
 from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads
 from bamgate.experiment import Execution
+from bamgate.gates import gate_facts
 from bamgate.models import cost
 from bamgate.probes import sites
-from bamgate.runlog import check_design, read_json
+from bamgate.runlog import check_design, require_one_gate
+from bamgate.sealed import read_json
 from bamgate.studies.measure import measure, steps_an_epoch, trainer_to_time
 from bamgate.studies.plan import Plan
 
@@ -34,6 +36,8 @@ def show(plan: Plan, execution: Execution, folder: Path, *, as_json: bool) -> No
 def _facts(plan: Plan, execution: Execution, folder: Path) -> dict[str, Any]:
     config, gate = plan.cells[0]
     check_design(folder, config)
+    for one in plan.gates:
+        require_one_gate(folder, gate_facts(one))
     data = find_dataset(config.dataset, execution.root).at(config.image_size)
     trainer = trainer_to_time(config, gate, data, execution)
     counted = cost(trainer.model, data.image_shape)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bamgate.cli.console import err, out, table
-from bamgate.collect import collect
+from bamgate.collect import collect, tables_are_current
 from bamgate.errors import UsageError
 from bamgate.reports.design import Design, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
@@ -41,21 +41,12 @@ def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
 
 
 def _refresh(folder: Path) -> None:
-    ended = {path.parent.name for path in folder.glob("cells/*/result.json")}
-    if not (folder / "runs.csv").is_file():
-        if not ended:
-            raise UsageError(f"{folder} has no runs.csv and no finished cells; `bamgate study run` makes them")
+    """Rebuild tables that lack cells which have ended since. DataError if a table contradicts its cells."""
+    has_ended = next(folder.glob("cells/*/result.json"), None) is not None
+    if not has_ended and not (folder / "runs.csv").is_file():
+        raise UsageError(f"{folder} has no runs.csv and no finished cells; `bamgate study run` makes them")
+    if has_ended and not tables_are_current(folder):
         collect(folder)
-    elif ended - set(read_runs_cells(folder)):
-        collect(folder)
-
-
-def read_runs_cells(folder: Path) -> list[str]:
-    """The cells that runs.csv has, without a look at the rest of it."""
-    import csv
-
-    with (folder / "runs.csv").open(encoding="utf-8", errors="replace", newline="") as file:
-        return [row["cell"] for row in csv.DictReader(file) if row.get("cell")]
 
 
 def _where(given: Sequence[str]) -> dict[str, str]:

@@ -122,9 +122,10 @@ def status(folder: _Folder, json: _Json = False) -> None:
 
 @app.command()
 def verify(folder: _Folder) -> None:
-    """Check every file of a study; what is wrong is named, with exit code 4."""
-    from bamgate.cli.console import out
+    """Check every file of a study, or of a folder of runs; what is wrong is named, with exit code 4."""
+    from bamgate.cli.console import err, out
     from bamgate.studies.verify import verify as problems_of
+    from bamgate.studies.verify import without_hashes
 
     problems = problems_of(folder)
     for problem in problems:
@@ -132,6 +133,10 @@ def verify(folder: _Folder) -> None:
     if problems:
         raise typer.Exit(4)
     out().print(f"{folder}: every file is whole and belongs to the study", markup=False)
+    if names := without_hashes(folder):
+        some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        text = f"not verified: {some}. An older bamgate wrote them and stored no hashes; only their contents agree."
+        err().print(text, markup=False)
 
 
 # A number below 0 would be read as an option, and answered as if it were one.

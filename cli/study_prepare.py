@@ -19,7 +19,7 @@ from bamgate.data import default_workers, find_dataset
 from bamgate.devices import resolve_device
 from bamgate.errors import UsageError
 from bamgate.experiment import Execution, StoppedError
-from bamgate.runlog import read_json
+from bamgate.sealed import read_json
 from bamgate.studies.catalogue import begun_in, find_study
 from bamgate.studies.compare import compare
 from bamgate.studies.estimate import estimate

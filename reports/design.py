@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from bamgate.errors import UsageError, unknown
-from bamgate.runlog import first_difference, read_json
+from bamgate.runlog import first_difference
+from bamgate.sealed import read_json
 from bamgate.tables import PLACES, context_text
 
 ROPE = 0.5  # points; of folders that declare none

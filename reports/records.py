@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bamgate.errors import DataError
+from bamgate.ended import EndedCell, gate_mark, same_gate
+from bamgate.errors import DataError, UsageError
 from bamgate.reports.design import Design, places_of
 from bamgate.reports.frames import check_rows, check_runs, read_frame, refuse
 from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, parse_rows, read_text
 
+OUTCOMES_FILE = "outcomes.csv.gz"
 EXECUTION = ("torch", "device", "device_name", "threads", "compile", "executor")
 
 
@@ -54,7 +56,23 @@ def read_runs(folders: Sequence[Path]) -> pd.DataFrame:
     twice = facts.loc[facts["cell"].duplicated(), "cell"]
     if len(twice):
         raise DataError(f"cell {twice.iloc[0]} ended differently in two of the folders; `bamgate study verify` each")
-    return runs.drop_duplicates("cell").sort_values("cell", ignore_index=True)
+    runs = runs.drop_duplicates("cell").sort_values("cell", ignore_index=True)
+    _refuse_two_gates(runs)
+    return runs
+
+
+def _refuse_two_gates(runs: pd.DataFrame) -> None:
+    """UsageError if one name stands for two functions: such runs are not of one arm, whatever they are called."""
+    columns = {"name": "gate", "fingerprint": "gate_fingerprint", "source_sha256": "gate_source_sha256"}
+    known: dict[str, tuple[str, str]] = {}
+    for row in runs.dropna(subset=list(columns.values())).to_dict("records"):
+        mark = gate_mark({name: row[column] for name, column in columns.items()})
+        cell, before = known.setdefault(row["gate"], (row["cell"], mark))
+        if not same_gate(before, mark):
+            raise UsageError(
+                f"gate {row['gate']!r} is not the same function in cells {cell} and {row['cell']}, so their runs are "
+                "not of one arm; train one of the two again, under a name of its own"
+            )
 
 
 def read_records(folders: Sequence[Path], design: Design, runs: pd.DataFrame) -> Records:
@@ -71,6 +89,7 @@ def read_records(folders: Sequence[Path], design: Design, runs: pd.DataFrame) ->
     gates = _table(folders, "gates.csv", GATES, ["cell", "epoch", "site"], known)
     epochs = epochs[epochs["cell"].isin(cells)].reset_index(drop=True)
     gates = gates[gates["cell"].isin(cells)].reset_index(drop=True)
+    _require_last_epochs(runs, epochs)
     return Records(runs=placed, epochs=_with_accuracies(epochs), gates=gates)
 
 
@@ -90,6 +109,21 @@ def _require_places(folders: Sequence[Path], design: Design, runs: pd.DataFrame)
     for path in (folder / "runs.csv" for folder in folders):
         rows = read_frame(RUNS, path)
         refuse(rows, path, "cell", rows["cell"].isin(wrong), why)
+
+
+def _require_last_epochs(runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
+    """DataError if runs.csv and the last row of a run in epochs.csv, two records of the same counts, differ."""
+    last = epochs.groupby("cell", sort=False).tail(1).set_index("cell")
+    rows = runs[runs["cell"].isin(last.index)]
+    for name, of_epoch in (("epochs", "epoch"), ("correct", "test_correct"), ("total", "test_total")):
+        found = last.loc[rows["cell"], of_epoch].to_numpy()
+        wrong = rows[(rows[name].to_numpy() != found)]
+        if len(wrong):
+            row = wrong.iloc[0]
+            raise DataError(
+                f"cell {row['cell']}: runs.csv says {name} {row[name]}, the last row of the run in epochs.csv says "
+                f"{of_epoch} {last.loc[row['cell'], of_epoch]}"
+            )
 
 
 def _words(arm: str, context: object, seed: int) -> str:
@@ -135,6 +169,7 @@ class Outcomes:
     def __init__(self, folders: Iterable[Path]) -> None:
         self._folders = tuple(folders)
         self._known: dict[str, np.ndarray | None] = {}
+        self._labels: dict[str, np.ndarray] = {}
 
     def of(self, cell: str) -> np.ndarray | None:
         """bool, a value a test image in the data set's order; None where the file is not here."""
@@ -144,13 +179,59 @@ class Outcomes:
 
     def _read(self, cell: str) -> np.ndarray | None:
         for folder in self._folders:
-            path = folder / "cells" / cell / "outcomes.csv.gz"
-            if not path.is_file():
+            path = folder / "cells" / cell / OUTCOMES_FILE
+            ended = EndedCell.at(path.parent)
+            if not path.is_file() and not (ended and ended.has(OUTCOMES_FILE)):
                 continue
-            text = read_text(path)
-            try:
-                frame = pd.read_csv(io.StringIO(text), usecols=["index", "correct"], dtype="int64")
-            except ValueError:  # pandas would not say where
-                frame = pd.DataFrame(parse_rows(OUTCOMES, text, path))
-            return np.asarray(frame.sort_values("index")["correct"].to_numpy() == 1)
+            text = ended.text(OUTCOMES_FILE) if ended else read_text(path)
+            frame = _outcomes(text, path)
+            if ended:
+                ended.require_outcomes(len(frame), int(frame["correct"].sum()))
+            self._labels[cell] = frame["label"].to_numpy()
+            return np.asarray(frame["correct"].to_numpy() == 1)
         return None
+
+    def of_runs(self, runs: pd.DataFrame) -> list[np.ndarray] | None:
+        """`of` each run that is compared; None if a file is not here.
+
+        Args:
+            runs: rows with cell, correct and total.
+
+        Raises:
+            DataError: outcomes contradict the counts of the run, or are of other images than the first run's.
+        """
+        found = []
+        for cell, correct, total in runs[["cell", "correct", "total"]].itertuples(index=False):
+            answers = self.of(cell)
+            if answers is None:
+                return None
+            if (int(answers.sum()), len(answers)) != (int(correct), int(total)):
+                raise DataError(
+                    f"{OUTCOMES_FILE} of cell {cell}: {int(answers.sum())} correct of {len(answers)} images, "
+                    f"but runs.csv says {correct} of {total}"
+                )
+            found.append(answers)
+        labels = [self._labels[cell] for cell in runs["cell"] if cell in self._labels]
+        if any(not np.array_equal(one, labels[0]) for one in labels):
+            raise DataError(f"{OUTCOMES_FILE} of the cells {', '.join(runs['cell'])}: not all of the same images")
+        return found
+
+
+def _outcomes(text: str, path: Path) -> pd.DataFrame:
+    """The rows of outcomes.csv.gz, a test image each in the data set's order; DataError that names a wrong line."""
+    if text.count("\n") < 2:
+        raise DataError(f"{path} holds no images")
+    try:
+        frame = pd.read_csv(io.StringIO(text), dtype="int64")
+    except ValueError:  # pandas would not say where
+        frame = pd.DataFrame(parse_rows(OUTCOMES, text, path), columns=list(OUTCOMES))
+    if list(frame.columns) != list(OUTCOMES) or not text.endswith("\n"):
+        parse_rows(OUTCOMES, text, path)
+        raise DataError(f"{path} is cut off, or has other columns than {', '.join(OUTCOMES)}")
+    misplaced = frame["index"] != np.arange(len(frame))
+    refuse(frame, path, "index", misplaced, lambda row: f"image {row['index']} stands where another belongs")
+    right = (frame["label"] == frame["predicted"]).astype("int64")
+    contradicts = frame["correct"] != right
+    words = "label {label}, predicted {predicted}, but correct is {correct}"
+    refuse(frame, path, "correct", contradicts, lambda row: words.format(**row.to_dict()))
+    return frame

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from bamgate.collect import tables_are_current
 from bamgate.errors import DataError
 from bamgate.reports.analysis import SCHEMA, analyse
 from bamgate.reports.build import frame_text, page_figure, pictures_of, provenance_of
@@ -66,6 +67,8 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
     stored = read_stats(report / "stats.json")
     provenance = _read_json(report / "provenance.json")
     design = Design.from_dict(stored["design"])
+    for folder in folders:
+        tables_are_current(folder)  # or what contradicts the cells is named
     runs = read_runs(folders)
     records = read_records(folders, design, runs)
     found: dict[str, Any] = json.loads(json.dumps(analyse(design, records, Outcomes(folders))))

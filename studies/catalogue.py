@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from bamgate.errors import UsageError, nearest
-from bamgate.runlog import read_json
+from bamgate.sealed import read_json
 from bamgate.studies.settings import parse_seeds
 from bamgate.studies.study import Study, contexts, from_plain, is_excluded, merged, read_study
 

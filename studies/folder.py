@@ -1,16 +1,16 @@
 """The folder of a study: study.json says which cells belong to it; the cells are those of `bamgate run`."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bamgate.config import SCHEMA
+from bamgate.ended import gate_mark, same_gate
 from bamgate.errors import TryAgainError, UsageError
-from bamgate.gates import fingerprint
-from bamgate.runlog import PATIENCE_S, first_difference, make_folder, read_json, refuse_foreign_tables
-from bamgate.storage import sole_writer, write_atomic
+from bamgate.gates import gate_facts
+from bamgate.runlog import PATIENCE_S, first_difference, make_folder, refuse_foreign_tables
+from bamgate.sealed import SEALED, read_json, write_sealed
+from bamgate.storage import sole_writer
 from bamgate.studies.expand import StudyCell, study_sha256
 from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.study import Study
@@ -46,8 +46,7 @@ def check_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> None:
 def write_study(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
     """study.json, where it is not `before` that is there; the caller is the folder's sole writer."""
     if before != now:
-        # Not sorted: the order of arms and axes is the study's.
-        write_atomic(out / "study.json", (json.dumps(now, indent=2) + "\n").encode())
+        write_sealed(out / "study.json", now)
 
 
 def stored_content(out: Path) -> dict[str, Any]:
@@ -98,14 +97,14 @@ def study_content(study: Study, cells: Iterable[StudyCell], added: list[int]) ->
     gates: dict[str, str] = {}
     rows = []
     for cell in cells:
-        name, mark = cell.gate.name, fingerprint(cell.gate)
+        name, mark = cell.gate.name, gate_mark(gate_facts(cell.gate))
         if gates.setdefault(name, mark) != mark:
             raise UsageError(f"study {study.name}: two different gates are called {name!r}; rename one of them")
         facts = {"arm": cell.arm, "context": cell.context, "seed": cell.config.seed}
         rows.append({"cell": cell.config.cell, **facts, "epochs": cell.config.training.epochs})
     content = {"name": study.name, "study_sha256": study_sha256(study), "study": study.to_dict()}
     more = {"added_seeds": added} if added else {}
-    return {"schema": SCHEMA, **content, **more, "gates": gates, "cells": rows}
+    return {"schema": SEALED, **content, **more, "gates": gates, "cells": rows}
 
 
 def _check(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
@@ -146,7 +145,7 @@ def design_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
 def changed_gate(before: dict[str, Any], now: dict[str, Any]) -> str:
     """The first gate that is another function in another study.json; empty where there is none."""
     gates = now["gates"].items()
-    return next((name for name, mark in gates if before["gates"].get(name, mark) != mark), "")
+    return next((name for name, mark in gates if not same_gate(before["gates"].get(name, mark), mark)), "")
 
 
 def _check_seeds(out: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from bamgate.collect import collect
 from bamgate.errors import BusyError, DataError, TryAgainError
-from bamgate.runlog import PATIENCE_S, make_folder, read_json
+from bamgate.runlog import PATIENCE_S, make_folder
+from bamgate.sealed import read_json
 from bamgate.storage import disk_errors, sole_writer, sync_folder, write_atomic
 from bamgate.studies.folder import write_study
 from bamgate.studies.parts import Survey

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.errors import UsageError
-from bamgate.runlog import first_difference, read_json
+from bamgate.runlog import first_difference
+from bamgate.sealed import read_json
 from bamgate.studies.folder import added_seeds, changed_gate, design_difference, refuse_foreign_folder
 from bamgate.studies.repeats import differences
 from bamgate.studies.settings import format_seeds, parse_seeds

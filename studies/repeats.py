@@ -10,6 +10,7 @@ from typing import Any
 from bamgate.tables import TIMES, read_text
 
 Difference = tuple[str, str, str]  # where, what it is in the first and in the other
+_APART = (*TIMES, "files", "sha256")  # the hashes are of files that hold times
 _TABLES = ("epochs.csv", "gates.csv", "outcomes.csv.gz")
 
 
@@ -29,7 +30,7 @@ def _of_result(first: Path, other: Path) -> Iterator[Difference]:
     results = [_json(folder / "result.json") for folder in (first, other)]
     # The same weights are other bytes where another torch has written them; the tables tell whether they are the same.
     torches = [_json(folder / "environment.json")["torch"] for folder in (first, other)]
-    apart = TIMES if torches[0] == torches[1] else (*TIMES, "checkpoint_sha256")
+    apart = _APART if torches[0] == torches[1] else (*_APART, "checkpoint_sha256")
     for name in sorted(results[0].keys() | results[1].keys()):
         values = [json.dumps(result.get(name)) for result in results]
         if name not in apart and values[0] != values[1]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.errors import DataError, UsageError
-from bamgate.runlog import CellLog, read_json
+from bamgate.runlog import CellLog
+from bamgate.sealed import read_json
 from bamgate.storage import is_held
 
 FINISHED, DIVERGED, RUNNING, MISSING = "finished", "diverged", "running", "missing"

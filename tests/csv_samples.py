@@ -49,7 +49,7 @@ def run_row(arm: str, context: dict[str, Any], seed: int, correct: int | None, /
         **EXECUTED,
         "precision": "fp32",
         "executor": "single",
-        "config_sha256": f"c-{arm}-{text}-{seed}",
+        "config_sha256": cell_of(arm, text, seed) + "0" * 48,
         "design_sha256": f"d-{text}",
         "gate_fingerprint": f"f-{arm}",
         "gate_source_sha256": "50ace",
@@ -173,7 +173,8 @@ def write_tables(out: Path, rows: list[dict[str, Any]]) -> None:
 def write_outcomes(folder: Path, row: dict[str, Any]) -> None:
     """The first `correct` images are right."""
     folder.mkdir(parents=True)
-    lines = [{"index": i, "label": 0, "predicted": 0, "correct": int(i < row["correct"])} for i in range(TOTAL)]
+    right = row["correct"]
+    lines = [{"index": i, "label": 0, "predicted": int(i >= right), "correct": int(i < right)} for i in range(TOTAL)]
     (folder / "outcomes.csv.gz").write_bytes(gzip.compress(format_rows(OUTCOMES, lines, header=True).encode(), mtime=0))
 
 

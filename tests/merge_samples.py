@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from helpers import without_times
-from record_samples import message
+from record_samples import message, resealed
 from study_samples import study_file, trained
 
 from bamgate.cli.study_merge import merge_parts
+from bamgate.sealed import is_sealed, read_json, write_json, write_sealed
 from bamgate.studies import merge
 
 
@@ -65,7 +66,12 @@ def edited(path: Path, old: str, new: str) -> None:
 
 
 def rewritten(path: Path, **facts: Any) -> None:
-    path.write_text(json.dumps(json.loads(path.read_text()) | facts))
+    """Other facts in a JSON file, as if bamgate had written them."""
+    content = read_json(path)
+    assert content is not None
+    (write_sealed if is_sealed(content) else write_json)(path, content | facts)
+    if (path.parent / "result.json").exists():
+        resealed(path.parent)
 
 
 def begun_only(folder: Path) -> None:
@@ -91,6 +97,7 @@ def other_answers(path: Path) -> None:
     wrong = next(str(digit) for digit in range(10) if str(digit) not in (label, predicted))
     lines[number] = f"{schema},{index},{label},{wrong},0"
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode(), mtime=0))
+    resealed(path.parent)
 
 
 def other_field(path: Path, line: int, column: str) -> None:
@@ -99,6 +106,7 @@ def other_field(path: Path, line: int, column: str) -> None:
     fields[lines[0].split(",").index(column)] = "0.125"
     lines[line - 1] = ",".join(fields)
     path.write_text("\n".join(lines) + "\n")
+    resealed(path.parent)
 
 
 class KilledError(BaseException):
@@ -131,6 +139,7 @@ def killed_at(moment: int, action: Callable[[], object], patch: pytest.MonkeyPat
 SUICIDAL = """
 import os, signal, sys
 from pathlib import Path
+from bamgate.sealed import is_sealed, read_json, write_json, write_sealed
 from bamgate.studies import merge
 from bamgate.cli.study_merge import merge_parts
 copy, left = merge.write_atomic, iter(range(12))

@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from record_samples import begun_cell, configuration, epoch_row, finished_cell, gate_row, message, result
+from record_samples import (
+    begun_cell,
+    configuration,
+    epoch_row,
+    finished_cell,
+    gate_row,
+    message,
+    result,
+    without_hashes,
+)
 
 from bamgate.collect import collect
 from bamgate.config import AttentionConfig, RunConfig
@@ -15,9 +24,11 @@ from bamgate.errors import DataError
 from bamgate.recipes import RECIPES
 from bamgate.reports.frames import last_gates_frame, runs_frame
 from bamgate.reports.summary import accuracy_table, diverged, paired_difference, site_table
-from bamgate.runlog import open_cell, write_json
+from bamgate.runlog import open_cell
+from bamgate.sealed import write_json
 from bamgate.tables import GATES, RUNS
 
+LAST_ROW = {**epoch_row(2), "test_correct": 900, "test_top5_correct": 990, "test_total": 1000}
 CELLS = [("tanh", 10), ("sigmoid", 2), ("tanh", 2), ("sigmoid", 10)]
 
 
@@ -117,7 +128,7 @@ def test_unfinished_cells_are_left_out(tmp_path: Path) -> None:
     open_cell(tmp_path, begun)
     assert len(collect(tmp_path)) == 4
     log = begun_cell(tmp_path, begun)
-    log.append("epochs.csv", [epoch_row(1), epoch_row(2)])
+    log.append("epochs.csv", [epoch_row(1), LAST_ROW])
     assert len(collect(tmp_path)) == 4
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
     log.finish(result())
@@ -128,6 +139,9 @@ def test_a_damaged_cell_is_named_and_no_table_is_changed(tmp_path: Path) -> None
     tables = collected(tmp_path, CELLS)
     path = tmp_path / "cells" / configuration(*CELLS[0]).cell / "config.json"
     path.write_text("{")
+    expected = "is damaged: it is not what it was when the run ended"
+    assert message(DataError, collect, tmp_path) == f"{path} {expected}; {AWAY.format(cell=path.parent)}"
+    without_hashes(path.parent)
     expected = "is damaged: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
     assert message(DataError, collect, tmp_path) == f"{path} {expected}; put it right or move {path.parent} away"
     assert {path.name: path.read_bytes() for path in tmp_path.glob("*.csv")} == tables
@@ -139,7 +153,14 @@ AWAY = "put it right, or move {cell} away and it is trained again"
 @pytest.mark.parametrize(
     ("name", "old", "new", "expected"),
     [
-        ("epochs.csv", "20,", "20", "{path}, line 3: "),
+        ("epochs.csv", "910,", "910", "{path}, line 3: "),
+        ("epochs.csv", "910,", "911,", "{path}, line 3, column 'test_correct': 911, but result.json says 910 correct"),
+        ("epochs.csv", "990,", "991,", "{path}, line 3, column 'test_top5_correct': 991, but result.json says 990"),
+        ("result.json", ": 910", ": 190", "{cell}/epochs.csv, line 3, column 'test_correct': 910, but result.json"),
+        ("result.json", '"status"', '"statu"', "{path} is not the result of cell "),
+        ("result.json", '"total"', '"totl"', "{path} is damaged: it has no 'total'; put it right or move {cell} away"),
+        ("config.json", None, None, "{path} is missing"),
+        ("environment.json", None, None, "{path} is missing"),
         ("epochs.csv", "0.25\n", "0.25", f"{{path}} is cut off in its last line; {AWAY}"),
         ("epochs.csv", None, "", f"{{path}} has 0 rows, the run has 2 epochs; {AWAY}"),
         ("epochs.csv", None, None, "{path} is missing"),
@@ -156,8 +177,10 @@ AWAY = "put it right, or move {cell} away and it is trained again"
 def test_what_an_ended_cell_cannot_have_written_stops_the_tables(
     tmp_path: Path, name: str, old: str | None, new: str | None, expected: str
 ) -> None:
+    """Also in a cell without hashes, whose files are only held against each other."""
     tables = collected(tmp_path, CELLS)
     path = tmp_path / "cells" / configuration(*CELLS[0]).cell / name
+    without_hashes(path.parent)
     text = path.read_text()
     if new is None:
         path.unlink()
@@ -262,7 +285,7 @@ def test_a_data_set_without_masks_has_no_means_on_the_object(tmp_path: Path) -> 
 def test_a_study_without_attention_has_no_sites(tmp_path: Path) -> None:
     config = RunConfig(attention=AttentionConfig(name="none", gate="none"), training=RECIPES.get("quick"))
     log = begun_cell(tmp_path, config)
-    log.append("epochs.csv", [epoch_row(1), epoch_row(2)])
+    log.append("epochs.csv", [epoch_row(1), {**LAST_ROW, "test_correct": 875}])
     log.finish(result(correct=875))
     collect(tmp_path)
     assert site_table(tmp_path).empty

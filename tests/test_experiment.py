@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import without_times
+from helpers import SMALL, bamgate, without_times
 from torch import Tensor, nn
 
-from bamgate import runlog, storage
+from bamgate import runlog, sealed, storage
 from bamgate.collect import collect
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.errors import TryAgainError, UsageError
@@ -131,7 +131,7 @@ def test_a_crash_before_any_write_costs_nothing(tmp_path: Path, monkeypatch: pyt
         at += 1
         counter, died = itertools.count(1), False
         with monkeypatch.context() as patch:
-            for module in (runlog, checkpoint):
+            for module in (sealed, runlog, checkpoint):
                 patch.setattr(module, "write_atomic", _dying(storage.write_atomic, counter, at))
             patch.setattr(runlog, "append_synced", _dying(storage.append_synced, counter, at))
             try:
@@ -242,6 +242,23 @@ def test_another_gate_under_the_same_name_is_refused(tmp_path: Path) -> None:
     run_cell(config, tmp_path, gate=replace(tanh, name="mine"))
     with pytest.raises(UsageError, match="gate 'mine' is not the function it was when"):
         run_cell(config, tmp_path, gate=replace(GATES.get("softsign"), name="mine"))
+
+
+def test_a_gate_that_was_edited_between_two_seeds_is_refused(tmp_path: Path) -> None:
+    """One name would stand for two functions in one arm."""
+    file, out = tmp_path / "mine.py", tmp_path / "out"
+    file.write_text("def g(z):\n    return z.tanh()\n")
+    words = ["run", "--gate", f"{file}:g", "--dataset", "digits", "--model", "resnet8", *SMALL, "--epochs", "1"]
+    first = bamgate(*words, "--seeds", "0", "--out", str(out))
+    assert first.returncode == 0, first.stderr
+    before = sorted(out.rglob("*"))
+    for text in ("def g(z):\n    return z.sigmoid()\n", "def g(z):\n    return z.tanh()  # only the source differs\n"):
+        file.write_text(text)
+        for more in ([], ["--dry-run"]):
+            told = bamgate(*words, "--seeds", "1", "--out", str(out), *more)
+            assert told.returncode == 2
+            assert "gate 'mine.py:g' is not the function it was when" in told.stderr
+            assert sorted(out.rglob("*")) == before
 
 
 def test_another_configuration_in_the_same_folder_is_refused(tmp_path: Path) -> None:

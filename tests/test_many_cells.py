@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from record_samples import message
+from record_samples import message, result
 from study_samples import cells_of, opened, study_file
 
 from bamgate.errors import DataError
+from bamgate.runlog import CellLog
 from bamgate.studies.state import StudyState
 from bamgate.tables import ATTEMPTS, Columns, checked_lines, format_rows, parse_rows
 
@@ -67,8 +68,7 @@ def test_a_second_look_at_a_study_opens_no_file_of_a_cell_that_has_ended_or_was_
     ended, begun, *_ = cells_of(study)
     for cell in (ended, begun):
         (tmp_path / "out" / "cells" / cell).mkdir(parents=True)
-    result = '{"schema": 1, "status": "finished", "epochs": 2, "correct": 3, "total": 4, "images_per_s": 5.0}'
-    (tmp_path / "out" / "cells" / ended / "result.json").write_text(result)
+    CellLog(tmp_path / "out" / "cells" / ended, ended).finish(result())
     state = StudyState(tmp_path / "out")
     first = state.read()
     assert [one.status for one in first] == ["finished", "missing", "missing", "missing"]
@@ -79,6 +79,6 @@ def test_a_second_look_at_a_study_opens_no_file_of_a_cell_that_has_ended_or_was_
     assert set(looked) == {begun}
     attempts = format_rows(ATTEMPTS, [{"attempt": 1, "began": "now", "epoch": 0}], header=True)
     (tmp_path / "out" / "cells" / begun / "attempts.csv").write_text(attempts)
-    (tmp_path / "out" / "cells" / begun / "result.json").write_text(result.replace("finished", "diverged"))
+    CellLog(tmp_path / "out" / "cells" / begun, begun).finish(result(status="diverged"))
     os.makedirs(tmp_path / "out" / "cells" / cells_of(study)[3])
     assert [one.status for one in state.read()] == ["finished", "diverged", "missing", "missing"]

@@ -122,13 +122,33 @@ def test_runs_that_differ_in_more_than_the_gate_are_refused(tmp_path: Path) -> N
 
 
 def test_two_runs_of_one_gate_and_seed_are_refused(tmp_path: Path) -> None:
-    for name, print_ in (("a", "f1"), ("b", "f2")):
-        facts = {"study": None, "context": None, "gate_fingerprint": print_}
+    for name in ("a", "b"):
+        facts = {"study": None, "context": None, "gate_fingerprint": "f1"}
         rows = [run_row(gate, {}, 0, 9000, **facts, cell=f"{name}{gate}") for gate in ("sigmoid", "tanh")]
         (tmp_path / name).mkdir()
         write_tables(tmp_path / name, rows)
     with pytest.raises(UsageError, match=r"two runs of gate 'sigmoid' with seed 0 \(cells asigmoid and bsigmoid\)"):
         read(tmp_path / "a", tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("gate", "changed"),
+    [
+        ("tanh", {"gate_fingerprint": "other"}),
+        ("mine.py:g", {"gate_fingerprint": "other"}),
+        ("mine.py:g", {"gate_source_sha256": "0" * 64}),  # the same values on the grid, from another source
+    ],
+)
+def test_two_functions_under_one_name_are_refused(tmp_path: Path, gate: str, changed: dict[str, str]) -> None:
+    rows = [run_row(arm, {}, seed, 9000, study=None) for arm in ("sigmoid", gate) for seed in (0, 1)]
+    write_tables(tmp_path, rows)
+    read(tmp_path)
+    write_tables(tmp_path, [*rows[:-1], rows[-1] | changed])
+    cells = [row["cell"] for row in sorted(rows[2:], key=lambda row: row["cell"])]
+    assert message(UsageError, read, tmp_path) == (
+        f"gate {gate!r} is not the same function in cells {cells[0]} and {cells[1]}, so their runs are not of one arm; "
+        "train one of the two again, under a name of its own"
+    )
 
 
 def test_a_reference_is_needed(tmp_path: Path) -> None:
@@ -226,7 +246,7 @@ def test_files_that_a_spreadsheet_saved_are_named(tmp_path: Path) -> None:
     path.write_text(text.replace(",", ";"))
     assert message(DataError, read, folder).startswith(f"{path}, line 1: semicolons instead of commas")
     path.write_bytes(text.replace("made-data", "dät").encode("latin-1"))
-    assert message(DataError, read, folder).startswith(f"{path} is no UTF-8 text")
+    assert message(DataError, read, folder).startswith(f"{path} is not a UTF-8 text")
 
 
 def test_columns_that_are_missing_and_files_without_runs_are_named(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from record_samples import ENVIRONMENT, begun_cell, configuration, epoch_row, gate_row, identity, message
+from record_samples import ENVIRONMENT, begun_cell, configuration, epoch_row, gate_row, identity, message, result
 
 from bamgate import __version__, environment
 from bamgate.config import RunConfig
 from bamgate.errors import DataError, UsageError
 from bamgate.recipes import RECIPES
-from bamgate.runlog import CellLog, open_cell, read_json
+from bamgate.runlog import CellLog, open_cell
+from bamgate.sealed import read_json, write_json
 
 
 def test_a_cell_has_a_folder_of_its_own_under_its_design(tmp_path: Path) -> None:
@@ -23,8 +24,8 @@ def test_a_cell_has_a_folder_of_its_own_under_its_design(tmp_path: Path) -> None
     log = open_cell(tmp_path / "deep" / "out", config)
     assert log.folder == tmp_path / "deep" / "out" / "cells" / config.cell
     assert log.folder.is_dir()
-    stored = json.loads((tmp_path / "deep" / "out" / "design.json").read_text())
-    assert stored == {"schema": 1, "design_sha256": config.design_sha256, "design": config.design()}
+    stored = read_json(tmp_path / "deep" / "out" / "design.json")
+    assert stored == {"schema": 2, "design_sha256": config.design_sha256, "design": config.design()}
 
 
 def test_other_gates_and_seeds_share_a_folder(tmp_path: Path) -> None:
@@ -223,7 +224,7 @@ def test_a_table_that_is_no_text_any_more_is_named(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-20] ^= 0x80
     path.write_bytes(data)
-    assert message(DataError, log.cut_after, 2) == f"{path} is no UTF-8 text (byte {len(data) - 20})"
+    assert message(DataError, log.cut_after, 2) == f"{path} is not a UTF-8 text (byte {len(data) - 20})"
 
 
 def test_outcomes_are_one_row_an_image_and_the_same_bytes_each_time(tmp_path: Path) -> None:
@@ -244,12 +245,13 @@ def test_outcomes_of_another_length_are_our_mistake(tmp_path: Path) -> None:
 
 
 def test_a_result_means_finished(tmp_path: Path) -> None:
-    log = CellLog(tmp_path, "c1")
+    log = CellLog(tmp_path / "c1", "c1")
+    log.folder.mkdir()
     assert log.result() is None
-    log.finish({"status": "finished", "correct": 5})
-    assert log.result() == {"schema": 1, "cell": "c1", "status": "finished", "correct": 5}
-    expected = '{\n  "cell": "c1",\n  "correct": 5,\n  "schema": 1,\n  "status": "finished"\n}\n'
-    assert (tmp_path / "result.json").read_text() == expected
+    write_json(log.folder / "config.json", {"schema": 1, "a": 3})
+    log.finish(result(correct=5))
+    files = {"config.json": hashlib.sha256(b'{\n  "a": 3,\n  "schema": 1\n}\n').hexdigest()}
+    assert log.result() == {"schema": 2, "cell": "c1", **result(correct=5), "files": files}
 
 
 @pytest.mark.parametrize(
@@ -264,9 +266,13 @@ def test_a_result_means_finished(tmp_path: Path) -> None:
             b'{"schema": "\xff"}',
             " is damaged: 'utf-8' codec can't decode byte 0xff in position 12: invalid start byte",
         ),
-        (b"[1]", " has schema version None, this bamgate reads version 1"),
-        (b"{}", " has schema version None, this bamgate reads version 1"),
-        (b'{"schema": 2}', " has schema version 2, this bamgate reads version 1"),
+        (b"[1]", " has schema version None, this bamgate reads versions 1 and 2"),
+        (b"{}", " has schema version None, this bamgate reads versions 1 and 2"),
+        (b'{"schema": 3}', " has schema version 3, this bamgate reads versions 1 and 2"),
+        (b'{"schema": true}', " has schema version True, this bamgate reads versions 1 and 2"),
+        (b'{"schema": 2}', " is damaged: it is not as bamgate wrote it (its sha256 differs)"),
+        (b'{"schema": 1, "sha256": "0"}', " is damaged: it is not as bamgate wrote it (its sha256 differs)"),
+        (b'{"a": ' + b"[" * 100_000, " is damaged: it is nested too deeply"),
     ],
 )
 def test_a_damaged_json_file_is_named(tmp_path: Path, content: bytes, expected: str) -> None:

@@ -26,7 +26,7 @@ from merge_samples import (
     refusal,
     rewritten,
 )
-from record_samples import configuration, message
+from record_samples import configuration, message, resealed
 from study_samples import cells_of, opened, study_file, trained
 
 from bamgate.errors import DataError, TryAgainError, UsageError
@@ -209,7 +209,7 @@ DIFFERENT: list[tuple[str, Callable[[Path], object], str]] = [
     ("result.json", lambda path: rewritten(path, test_loss=9.5), "result.json, test_loss is "),
     ("epochs.csv", lambda path: other_field(path, 3, "train_loss"), "epochs.csv, line 3, column 'train_loss' is "),
     ("gates.csv", lambda path: other_field(path, 2, "q50"), "gates.csv, line 2, column 'q50' is "),
-    ("gates.csv", lambda path: path.unlink(), "gates.csv, number of lines is "),
+    ("gates.csv", lambda path: (path.unlink(), resealed(path.parent)), "gates.csv, number of lines is "),
     ("outcomes.csv.gz", other_answers, "outcomes.csv.gz, line "),
 ]
 
@@ -252,6 +252,7 @@ def test_times_attempts_and_machines_may_differ(
     for line in (2, 3):
         other_field(folder / "epochs.csv", line, "wall_s")
     edited(folder / "attempts.csv", "\n1,1,", "\n1,1,2001-01-01T00:00:00+00:00,0\n1,2,")
+    resealed(folder)
     out = joined(tmp_path / "out", parts.first, part, parts.second)
     told = capsys.readouterr()
     assert "2 with the same results in several parts, kept once" in told.out

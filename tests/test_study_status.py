@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from helpers import bamgate
-from record_samples import message
+from record_samples import message, without_hashes
 from study_samples import cells_of, opened, study_file, trained
 
+from bamgate.collect import REBUILD
 from bamgate.errors import UsageError
 from bamgate.runlog import CellLog
+from bamgate.sealed import read_json, write_sealed
 from bamgate.storage import sole_writer
 from bamgate.studies.catalogue import catalogue, count_cells, find_study
 from bamgate.studies.compare import compare
@@ -152,18 +154,17 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ("environment.json", lambda path: edited(path, '"schema": 1', '"schema": 9'), "schema version 9"),
     ("epochs.csv", lambda path: path.write_text(path.read_text()[:-3]), "is cut off in its last line"),
     ("epochs.csv", lambda path: edited(path, "320", "many"), "'many' is no int"),
-    ("epochs.csv", Path.unlink, "has the epochs []"),
+    ("epochs.csv", Path.unlink, "is missing"),
     ("gates.csv", lambda path: edited(path, ",layer", ",,layer"), "fields instead of"),
     ("attempts.csv", Path.unlink, "is missing"),
     ("attempts.csv", lambda path: edited(path, "\n1,1,", "\n1,2,"), "attempt 2 instead of 1"),
     ("checkpoint.pt", flipped, "is damaged: its sha256"),
     ("checkpoint.pt", Path.unlink, "is missing"),
-    ("checkpoint.sha256", Path.unlink, "is not what result.json says"),
+    ("checkpoint.sha256", Path.unlink, "is missing"),
     ("outcomes.csv.gz", flipped, "is damaged"),
-    ("outcomes.csv.gz", fewer_correct, "does not have the"),
+    ("outcomes.csv.gz", fewer_correct, "images, but result.json says "),
     ("outcomes.csv.gz", Path.unlink, "is missing"),
-    ("result.json", lambda path: edited(path, '"correct"', '"wrong"'), "'correct'"),
-    ("result.json", lambda path: edited(path, '"schema": 1', '"schema": 9'), "schema version 9"),
+    ("result.json", lambda path: edited(path, '"correct"', '"wrong"'), "it has no 'correct'"),
 ]
 
 
@@ -173,25 +174,39 @@ def test_an_unharmed_study_is_whole(study: Path) -> None:
 
 @pytest.mark.parametrize(("name", "damage", "expected"), DAMAGE)
 def test_every_damage_is_named(copy: Path, name: str, damage: Callable[[Path], object], expected: str) -> None:
+    """By its hash; in a cell without hashes by what is wrong in it."""
     path = first(copy, name)
     damage(path)
     problems = verify(copy)
-    assert any(str(path.parent) in line and expected in line for line in problems), problems
+    assert any(str(path) in line and ("is damaged" in line or "is missing" in line) for line in problems), problems
     assert all("\n" not in line for line in problems)
+    if path != first(copy, "result.json") or '"schema": 9' not in path.read_text():
+        without_hashes(path.parent)
+    problems = verify(copy)
+    assert any(str(path.parent) in line and expected in line for line in problems), problems
 
 
 def test_damage_outside_the_cells_is_named(copy: Path) -> None:
     edited(copy / "runs.csv", "tiny", "mine")
     (copy / "epochs.csv").write_text("")
     (copy / "cells" / "stray").mkdir()
-    edited(copy / "study.json", '"rope": 1.0', '"rope": 2.0')
+    content = read_json(copy / "study.json")
+    assert content is not None
+    content["study"]["rope"] = 2.0
+    write_sealed(copy / "study.json", content)
     told = bamgate("study", "verify", str(copy))
     assert told.returncode == 4
+    cell = cells_of(read_study(study_file(copy.parent, seeds="0")))[0]
     assert told.stdout.splitlines() == [
         f"{copy}/study.json: study_sha256 is not that of the study in it",
         f"{copy}/cells/stray is no cell of this study",
-        f"{copy}/runs.csv is not what the cells say; `bamgate study run` rebuilds it",
-        f"{copy}/epochs.csv is not what the cells say; `bamgate study run` rebuilds it",
+        f"{copy}/runs.csv: what stands there of {cell!r} is not what the cell says; {REBUILD}",
+        f"{copy}/epochs.csv lacks cells that have ended; {REBUILD}",
+    ]
+    edited(copy / "study.json", '"rope": 2.0', '"rope": 1.0')
+    assert verify(copy) == [
+        f"{copy}/study.json is damaged: it is not as bamgate wrote it (its sha256 differs); "
+        f"put it right or move {copy} away"
     ]
 
 

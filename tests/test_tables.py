@@ -172,7 +172,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     path.write_bytes(HEADER.encode() + b"1,\xc3\x28,1,0.5,\n")
     with pytest.raises(DataError) as caught:
         read_rows(SMALL, path)
-    assert str(caught.value) == f"{path} is no UTF-8 text (byte {len(HEADER) + 2})"
+    assert str(caught.value) == f"{path} is not a UTF-8 text (byte {len(HEADER) + 2})"
 
 
 def test_a_file_with_windows_line_ends_is_read(tmp_path: Path) -> None:

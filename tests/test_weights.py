@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from model_samples import ATTENTIONS, image
+from record_samples import ENVIRONMENT, identity, result, without_hashes
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -20,7 +21,9 @@ from bamgate.backbones import BACKBONES
 from bamgate.config import AttentionConfig, RunConfig
 from bamgate.data import DATASETS
 from bamgate.errors import DataError, UsageError
-from bamgate.gates import fingerprint, load_gate
+from bamgate.gates import fingerprint, gate_facts, load_gate
+from bamgate.runlog import CellLog
+from bamgate.sealed import write_json
 from bamgate.training import CheckpointStore, Position
 from bamgate.weights import (
     Network,
@@ -38,24 +41,27 @@ NETWORK = described(AttentionConfig(gate="tanh", layout="counted"), dataset="cif
 
 def outputs(net: nn.Module, channels: int = 3) -> Tensor:
     with torch.no_grad():
-        result: Tensor = net(image(2, channels, 32, 32))
-    return result
+        found: Tensor = net(image(2, channels, 32, 32))
+    return found
 
 
 def write_cell(folder: Path, config: RunConfig, net: nn.Module, *, finished: bool = True) -> Path:
     """What a run leaves of a cell, without training."""
     cell = folder / "cells" / config.cell
     cell.mkdir(parents=True)
+    log = CellLog(cell, config.cell)
     gate = load_gate(config.attention.gate)
-    identity = {"schema": 1, "config": config.to_dict(), "gate": {"fingerprint": fingerprint(gate)}}
-    (cell / "config.json").write_text(json.dumps(identity))
+    write_json(cell / "config.json", {**identity(config), "gate": gate_facts(gate)})
+    write_json(cell / "environment.json", ENVIRONMENT)
+    log.append("epochs.csv", [{"epoch": 1, "test_correct": 7, "test_top5_correct": 8, "test_total": 9}])
     store = CheckpointStore(cell)
     state = {f"model/{name}": tensor for name, tensor in net.state_dict().items()}
     store.save({**state, "momentum/stem.0.weight": torch.zeros(1)}, Position(epoch=1))
     if finished:
         channels = next(tensor.shape[1] for tensor in state.values() if tensor.ndim == 4)
-        result = {"normalisation": {"mean": MEAN[:channels], "std": STD[:channels]}}
-        (cell / "result.json").write_text(json.dumps({"schema": 1, "checkpoint_sha256": store.finish(), **result}))
+        scaling = {"normalisation": {"mean": MEAN[:channels], "std": STD[:channels]}}
+        counts = {"epochs": 1, "correct": 7, "top5_correct": 8, "total": 9}
+        log.finish({**result(), **counts, **scaling, "checkpoint_sha256": store.finish()})
     return cell
 
 
@@ -243,15 +249,12 @@ def test_the_data_set_or_the_run_tells_the_image_size(tmp_path: Path) -> None:
     digits = described(num_classes=10, in_channels=1)
     cell = write_cell(tmp_path / "a", RunConfig(dataset="cluttered-digits"), filled(digits))
     assert load_network(cell)[0].image_size == DATASETS.get("cluttered-digits").size
-    content = json.loads((cell / "config.json").read_text())
-    content["config"] |= {"dataset": "folder:flowers", "image_size": 96}
-    (cell / "config.json").write_text(json.dumps(content))
-    network = load_network(cell)[0]
+    flowers = write_cell(tmp_path / "b", RunConfig(dataset="folder:flowers", image_size=96), filled(digits))
+    network = load_network(flowers)[0]
     assert (network.image_size, network.dataset) == ((96, 96), "folder:flowers")
-    del content["config"]["image_size"]
-    (cell / "config.json").write_text(json.dumps(content))
+    unsized = write_cell(tmp_path / "c", RunConfig(dataset="folder:flowers"), filled(digits))
     with pytest.raises(DataError, match="image_size is missing, and data set 'folder:flowers' does not tell it"):
-        load_network(cell)
+        load_network(unsized)
 
 
 @pytest.mark.parametrize("name", BACKBONES.names())
@@ -300,17 +303,25 @@ def test_damaged_runs(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"checkpoint\.pt is missing"):
         load_network(cell)
     checkpoint.write_bytes(whole)
-    for wrong, message in [
-        ({"schema": 1}, "image_size is missing, and data set None"),
-        ({"schema": 1, "config": {"dataset": "cifar10"}}, "model must be a text, got None"),
-        ({**json.loads(text), "gate": 3}, "gate_fingerprint must be a text, got None"),
-        ({"schema": 2}, "has schema version 2, this bamgate reads version 1"),
+    load_network(cell)
+    for name, old, new in [
+        ("config.json", '"residual": true', '"residual": false'),
+        ("config.json", '"seed": 0', '"seed": 1'),
+        ("environment.json", "A processor", "A processer"),
+        ("epochs.csv", ",7,", ",8,"),
+        ("result.json", '"correct": 7', '"correct": 8'),
     ]:
-        config.write_text(json.dumps(wrong))
-        with pytest.raises(DataError) as error:
+        before = (cell / name).read_text()
+        assert old in before
+        (cell / name).write_text(before.replace(old, new))
+        with pytest.raises(DataError, match=f"{name} is damaged"):
             load_network(cell)
-        assert message in str(error.value)
-        assert "config.json" in str(error.value)
+        (cell / name).write_text(before)
+    without_hashes(cell)
+    load_network(cell)
+    config.write_text(text.replace('"residual": true', '"residual": false'))
+    with pytest.raises(DataError, match="is not the one that the folder is named after"):
+        load_network(cell)
 
 
 def test_a_gate_that_has_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

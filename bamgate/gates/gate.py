@@ -88,3 +88,8 @@ def fingerprint(gate: Gate) -> str:
     text = " ".join(f"{value + 0.0:.6f}" for value in (torch.round(numbers * 1e6) / 1e6).flatten().tolist())
     text += f" {parameters} parameters"  # a learned gate may start as a fixed one
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def gate_facts(gate: Gate) -> dict[str, str]:
+    """What a record says of a gate, as it stands in config.json."""
+    return {"name": gate.name, "source_sha256": gate.source_sha256, "fingerprint": fingerprint(gate)}

@@ -7,9 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from bamgate.data import DATASETS
+from bamgate.ended import EndedCell
 from bamgate.errors import DataError, UsageError
 from bamgate.gates import load_gate
-from bamgate.runlog import read_json
+from bamgate.sealed import read_json
+from bamgate.tables import EPOCHS
 from bamgate.training.checkpoint import CURRENT
 from bamgate.weights.files import read_safetensors, read_torch
 from bamgate.weights.network import Network, build
@@ -89,9 +91,11 @@ def _table(content: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
-    identity, result = read_json(cell / "config.json") or {}, read_json(cell / "result.json")
-    if result is None:
+    ended = EndedCell.at(cell)
+    if ended is None:
         raise UsageError(f"{cell} has not finished; the same bamgate run command goes on with it")
+    identity, environment, result = ended.identity(), ended.json("environment.json"), ended.result
+    ended.lines(EPOCHS, "epochs.csv")  # the counts that the weights are known by
     if not (cell / CURRENT).is_file():
         raise DataError(f"{cell / CURRENT} is missing")
     stored = read_torch(cell / CURRENT, sha256=str(result.get("checkpoint_sha256")))
@@ -104,7 +108,7 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
             "image_size": _image_size(config, source),
             "gate_fingerprint": _table(identity, "gate").get("fingerprint"),
             **{name: _table(result, "normalisation").get(name) for name in ("mean", "std")},
-            "class_names": (read_json(cell / "environment.json") or {}).get("class_names"),
+            "class_names": environment.get("class_names"),
         },
         source,
     ), state

@@ -102,10 +102,10 @@ def _with_failures(records: Records, design: Design, arm: str, context: str) -> 
 
 def _images(paired: Paired, outcomes: Outcomes) -> Plain | None:
     """How far other test images alone would move the difference; None where outcomes are not here."""
-    correct = [[outcomes.of(cell) for cell in frame["cell"]] for frame in (paired.treatment, paired.control)]
-    if not paired.seeds or any(row is None for rows in correct for row in rows):
+    found = outcomes.of_runs(pd.concat([paired.treatment, paired.control])) if paired.seeds else None
+    if found is None:
         return None
-    matrices = [np.array(rows) for rows in correct]
+    matrices = np.split(np.array(found), 2)
     tests = [
         {"seed": seed, **stats.mcnemar(a, b).to_dict()} for seed, a, b in zip(paired.seeds, *matrices, strict=True)
     ]
