@@ -271,7 +271,9 @@ class _Cell:
         }
         self.log.append("epochs.csv", [row])
         self._probe(position.epoch + 1)
-        following = Position(epoch=position.epoch + 1, diverged=position.diverged)
+        # Weights that fit the training set to the last step may still be beyond use: the test loss tells.
+        diverged = position.diverged or not math.isfinite(evaluation.loss)
+        following = Position(epoch=position.epoch + 1, diverged=diverged)
         self._save(following)
         self.listener.epoch_ended(row)
         return following

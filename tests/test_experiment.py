@@ -5,6 +5,7 @@ import csv
 import gzip
 import itertools
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -259,6 +260,16 @@ def test_a_gate_that_was_edited_between_two_seeds_is_refused(tmp_path: Path) -> 
             assert told.returncode == 2
             assert "gate 'mine.py:g' is not the function it was when" in told.stderr
             assert sorted(out.rglob("*")) == before
+
+
+def test_a_run_whose_last_step_destroyed_the_weights_has_diverged(tmp_path: Path) -> None:
+    """The one training loss is finite: only the test set tells."""
+    training = replace(RECIPE, lr=1e30, epochs=1, train_limit=RECIPE.batch_size)
+    result = run_cell(replace(CONFIG, training=training), tmp_path)
+    (row,) = collect(tmp_path)
+    (epoch,) = _rows(tmp_path / "epochs.csv")
+    assert math.isfinite(float(epoch["train_loss"]))
+    assert (result["status"], row["status"], result["test_loss"]) == ("diverged", "diverged", None)
 
 
 def test_another_configuration_in_the_same_folder_is_refused(tmp_path: Path) -> None:
