@@ -67,8 +67,8 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
     stored = read_stats(report / "stats.json")
     provenance = _read_json(report / "provenance.json")
     design = Design.from_dict(stored["design"])
-    for folder in folders:
-        tables_are_current(folder)  # or what contradicts the cells is named
+    for part in folders:
+        tables_are_current(part)  # or what contradicts the cells is named
     runs = read_runs(folders)
     records = read_records(folders, design, runs)
     found: dict[str, Any] = json.loads(json.dumps(analyse(design, records, Outcomes(folders))))
