@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bamgate.ended import EndedCell
-from bamgate.errors import DataError
+from bamgate.errors import DataError, UsageError
 from bamgate.runlog import CELL_TABLES, PATIENCE_S
 from bamgate.sealed import read_json
 from bamgate.storage import sole_writer, write_atomic
@@ -68,6 +69,22 @@ def tables_are_current(out: Path) -> bool:
     for line in disagreements(out, texts):
         raise DataError(line)
     return all((out / name).is_file() and read_text(out / name) == text for name, text in texts.items())
+
+
+def require_one_listing(folders: Iterable[Path]) -> None:
+    """UsageError if two cells of the folders were trained on other image files of the same data set."""
+    known: dict[str, tuple[Path, str]] = {}
+    for cell in itertools.chain.from_iterable(map(ended_cells, folders)):
+        listing = cell.json("environment.json").get("listing_sha256")
+        if listing is None:
+            continue
+        dataset = cell.identity()["config"]["dataset"]
+        first, before = known.setdefault(dataset, (cell.folder, listing))
+        if before != listing:
+            raise UsageError(
+                f"{first} and {cell.folder} were trained on other image files of {dataset}, "
+                "and the two cannot be compared"
+            )
 
 
 def disagreements(out: Path, texts: dict[str, str]) -> Iterator[str]:

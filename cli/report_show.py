@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bamgate.cli.console import err, out, table
-from bamgate.collect import collect, tables_are_current
+from bamgate.collect import collect, require_one_listing, tables_are_current
 from bamgate.errors import UsageError
 from bamgate.reports.design import Design, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
@@ -30,6 +30,7 @@ def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
         raise UsageError("the same folder is given twice")
     for folder in folders:
         _refresh(folder)
+    require_one_listing(folders)
     with contextlib.ExitStack() as stack:
         for folder in folders:
             if os.access(folder, os.W_OK):  # a study at work writes its tables in the meantime

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from helpers import bamgate
-from merge_samples import content
+from merge_samples import content, rewritten
 from record_samples import message, without_hashes
 from study_samples import opened, study_file, trained
 
@@ -17,7 +17,7 @@ from bamgate.cli.report_show import Asked, read
 from bamgate.cli.study_merge import merge_parts
 from bamgate.collect import collect
 from bamgate.ended import EndedCell
-from bamgate.errors import DataError
+from bamgate.errors import DataError, UsageError
 from bamgate.reports.analysis import analyse
 from bamgate.reports.build import build
 from bamgate.reports.records import Outcomes
@@ -191,6 +191,12 @@ def test_cells_of_before_are_read_and_said_to_be_unverified(copy: Path) -> None:
     assert told.stderr.startswith("not verified: study.json, cell ")
     for reader in (go_on, report, load):
         reader(copy)
+
+
+def test_runs_on_other_image_files_are_not_compared(copy: Path) -> None:
+    for number, cell in enumerate(sorted((copy / "cells").iterdir())):
+        rewritten(cell / "environment.json", listing_sha256=str(number // 3))
+    assert " were trained on other image files of digits" in message(UsageError, report, copy)
 
 
 def outcomes_of(cell: Path) -> list[str]:
