@@ -13,6 +13,8 @@ from bamgate.errors import UsageError
 from bamgate.options import check_fields, option
 
 SCHEMA = 1
+LARGEST_SEED = 2**31 - 1
+LARGEST_FACTOR = 1e38  # of weights and gradients, which have 32 bits
 
 # Options that a given attention module does not have; a value for one of them would be accepted and ignored.
 _ABSENT = {
@@ -113,6 +115,9 @@ class TrainingConfig:
         check_fields(self)
         if self.attention_weight_decay is None:
             object.__setattr__(self, "attention_weight_decay", self.weight_decay)
+        for name in ("lr", "weight_decay", "attention_weight_decay"):
+            if getattr(self, name) > LARGEST_FACTOR:
+                raise UsageError(f"{name} must be at most {LARGEST_FACTOR:g}, got {getattr(self, name):g}")
         self._check_schedule()
 
     def _check_schedule(self) -> None:
@@ -149,7 +154,7 @@ class RunConfig:
     image_size: int | None = option(
         None, "image folders: pixels a side (224); up to 64, ResNets have a 3x3 stem", low=8
     )
-    seed: int = option(0, "seed of weights, order and augmentation", low=0, high=2**31 - 1)
+    seed: int = option(0, "seed of weights, order and augmentation", low=0, high=LARGEST_SEED)
     attention: AttentionConfig = field(default_factory=AttentionConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 

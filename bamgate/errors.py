@@ -1,13 +1,36 @@
 """The errors that a user can meet. Each is one line for the terminal and one exit code."""
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
+
+# Marks that reorder text, so that a name reads as another one; and the byte order mark, which nobody sees.
+_REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+def printable(text: str) -> str:
+    """Text for a terminal, in one line: control characters, line breaks, reordering marks and halves of surrogate pairs
+    as the escapes that Python writes for them. What is printable stays as it is, letters of any script among it."""
+    if text.isprintable():
+        return text
+    return "".join(_escaped(character) if _is_control(character) else character for character in text)
+
+
+def _is_control(character: str) -> bool:
+    return character in _REORDERING or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
 class BamgateError(Exception):
-    """A fault that is not ours: the message says what was given, what is allowed and what to do."""
+    """A fault that is not ours: the message says what was given, what is allowed and what to do. It is one line."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class UsageError(BamgateError, ValueError):
@@ -45,5 +68,9 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> UsageError:
 
 
 def one_line(error: BaseException) -> str:
-    """Type and first line of any exception."""
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    """Type and first line of any exception, also of one whose own text cannot be had."""
+    try:
+        lines = str(error).strip().splitlines()
+    except (Exception, SystemExit):  # it is somebody else's code that makes the text
+        lines = []
+    return printable(f"{type(error).__name__}: {lines[0] if lines else 'no message'}")

@@ -24,7 +24,7 @@ from bamgate.data import (
 )
 from bamgate.devices import cpu_threads, describe_device, resolve_device, use_exact_arithmetic
 from bamgate.errors import TryAgainError, UsageError
-from bamgate.gates import Gate, gate_facts, load_gate
+from bamgate.gates import Gate, gate_facts, gate_location, named_gate
 from bamgate.models import Cost, build_model, cost
 from bamgate.probes import probe_gates
 from bamgate.runlog import CellLog, open_cell, require_one_gate, require_one_listing
@@ -94,7 +94,8 @@ def run_cell(
     """Train one cell under `out`, or go on with it, or read its result where it has finished.
 
     Args:
-        gate: the part that config.attention.gate names; looked up by that name where it is not given.
+        gate: the part that config.attention.gate names; looked up by that name where it is not given, if that runs no
+            code.
         in_study: `out` is the folder of a study that has this cell.
 
     Raises:
@@ -103,7 +104,7 @@ def run_cell(
         TryAgainError: the disk is full, or another process is at work on the cell.
     """
     execution, listener = execution or Execution(), listener or Listener()
-    gate = gate or load_gate(config.attention.gate)
+    gate = gate or named_gate(config.attention.gate)
     if gate.name != config.attention.gate:
         raise UsageError(f"the gate is {gate.name!r}, the configuration says {config.attention.gate!r}")
     log = CellLog(out / "cells" / config.cell, config.cell)
@@ -111,7 +112,7 @@ def run_cell(
         with cpu_threads(execution.threads):
             _train(config, gate, out, execution, listener, in_study)
     else:
-        log.claim(_identity(config, gate))
+        log.claim(_identity(config, gate, None if in_study else log.folder))
     result = log.result()
     assert result is not None
     listener.ended(result)
@@ -131,7 +132,7 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
         require_one_gate(out, gate_facts(gate))
     log = open_cell(out, config, in_study=in_study)
     with sole_writer(log.folder), contextlib.closing(trainer.loader), dead_workers_named():
-        log.claim(_identity(config, gate))
+        log.claim(_identity(config, gate, None if in_study else log.folder))
         environment = {"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)}
         log.bind(environment, begun=any(log.folder.glob("checkpoint*")))
         if log.result() is None:
@@ -156,14 +157,20 @@ def _data_facts(splits: Splits) -> dict[str, Any]:
     return {"listing_sha256": train.listing_sha256, "class_names": test.class_names}
 
 
-def _identity(config: RunConfig, gate: Gate) -> dict[str, Any]:
+def _identity(config: RunConfig, gate: Gate, folder: Path | None) -> dict[str, Any]:
+    """What config.json says of a cell.
+
+    Args:
+        folder: that of the cell, from which the code of its gate is found again; None where the study says it.
+    """
+    location = {} if folder is None else gate_location(gate, folder)
     return {
         "schema": SCHEMA,
         "cell": config.cell,
         "config": config.to_dict(),
         "config_sha256": config.sha256,
         "design_sha256": config.design_sha256,
-        "gate": gate_facts(gate),
+        "gate": {**gate_facts(gate), **location},
     }
 
 

@@ -13,7 +13,7 @@ from bamgate.attention import BAM, CBAM, ExtraBlock, SqueezeExcitation
 from bamgate.backbones import AttentionFactory, Sites, Size, find_backbone
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError, one_line
-from bamgate.gates import Gate, load_gate
+from bamgate.gates import Gate, named_gate
 from bamgate.insertion import (
     channels_at,
     check_site,
@@ -93,6 +93,8 @@ def insert_attention(
     sites: str | Iterable[str],
     attention: AttentionConfig | AttentionFactory,
     example: Tensor | None = None,
+    *,
+    gate: Gate | None = None,
 ) -> dict[str, nn.Module]:
     """Put attention into any network, in place; the attention modules by site.
 
@@ -105,11 +107,12 @@ def insert_attention(
             module before each halving of the map, at resolutions at which two convolutions run or more (one is a stem).
         attention: what stands at each site, or a function from channels to a module. `placement` has no meaning here.
         example: an input of the network; by default one image of 224 x 224. Any size works afterwards.
+        gate: the part that `attention` names; looked up by that name where it is not given, if that runs no code.
 
     Raises:
         UsageError: there is no such site, or no stages are found; the network is as it was.
     """
-    factory = _factory(attention)
+    factory = _factory(attention, gate)
     if sites == "stages":
         sites = find_stages(model, example)
     names = [sites] if isinstance(sites, str) else list(sites)
@@ -125,8 +128,10 @@ def insert_attention(
     return parts
 
 
-def _factory(attention: AttentionConfig | AttentionFactory) -> AttentionFactory:
+def _factory(attention: AttentionConfig | AttentionFactory, gate: Gate | None) -> AttentionFactory:
     if not isinstance(attention, AttentionConfig):
+        if gate is not None:
+            raise UsageError("gate would have no effect: the attention given makes its own; leave it out")
         if not callable(attention):
             raise UsageError(f"attention must be an AttentionConfig or make a module from channels, got {attention!r}")
         return attention
@@ -134,7 +139,7 @@ def _factory(attention: AttentionConfig | AttentionFactory) -> AttentionFactory:
         raise UsageError(f"placement={attention.placement!r} would have no effect: the sites say where; leave it out")
     if attention.name == "extra-block":
         raise UsageError("attention 'extra-block' needs one of our networks, by name (allowed: bam, se, cbam)")
-    factory = attention_factory(attention, load_gate(attention.gate))
+    factory = attention_factory(attention, gate or named_gate(attention.gate))
     if factory is None:
         raise UsageError("attention 'none' inserts nothing (allowed: bam, se, cbam)")
     return factory

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bamgate.errors import DataError, UsageError
+from bamgate.gate_names import is_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,6 +26,7 @@ _Dest = Annotated[Path, typer.Argument(help="file to write: .safetensors, .pth o
 _Layout = Annotated[str | None, typer.Option("--layout", help="BAM: paper, counted or released \\[as it is]")]
 _Model = Annotated[str | None, typer.Option("--model", help="authors' checkpoint: the network \\[told by its keys]")]
 _Gate = Annotated[str | None, typer.Option("--gate", help="where the gate is, if it has moved: the same function")]
+_AllowCode = Annotated[bool, typer.Option("--allow-code", help="run the gate if it is code and has not changed")]
 _Force = Annotated[bool, typer.Option("--force", help="replace DEST where it exists")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -35,6 +37,7 @@ def command(
     layout: _Layout = None,
     model: _Model = None,
     gate: _Gate = None,
+    allow_code: _AllowCode = False,
     force: _Force = False,
     json: _Json = False,
 ) -> None:
@@ -42,7 +45,7 @@ def command(
     _check_dest(dest, force=force)
     from bamgate.weights import convert_layout, load_model, write_released, write_safetensors
 
-    network, net = load_model(source, model=model, gate=gate)
+    network, net = load_model(source, model=model, gate=gate, allow_code=allow_code)
     _refuse_diverged(source, net)
     if layout is not None:
         network, net = convert_layout(network, net, layout)
@@ -109,4 +112,5 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
         soft_wrap=True,
     )
     folder = " --data-dir DIR" if facts["dataset"] and facts["dataset"].startswith("folder:") else ""
-    err().print(f"Next: bamgate evaluate {shlex.quote(facts['out'])}{folder}", markup=False)
+    code = " --allow-code" if is_code(facts["gate"]) else ""
+    err().print(f"Next: bamgate evaluate {shlex.quote(facts['out'])}{folder}{code}", markup=False)

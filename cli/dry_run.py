@@ -10,7 +10,8 @@ from bamgate.cli.console import out, print_json
 from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads
 from bamgate.experiment import Execution
-from bamgate.gates import gate_facts
+from bamgate.gate_names import split_code
+from bamgate.gates import Gate, gate_facts, path_from
 from bamgate.models import cost
 from bamgate.probes import sites
 from bamgate.runlog import check_design, require_one_gate
@@ -27,7 +28,7 @@ def show(plan: Plan, execution: Execution, folder: Path, *, as_json: bool) -> No
         print_json(facts)
         return
     print_plain = partial(out().print, markup=False)
-    print_plain(_as_toml(facts))
+    print_plain(_as_toml(facts, [_from_here(gate) for gate in plan.gates]))
     for name, value in facts.items():
         if name not in ("config", "gates", "seeds"):
             print_plain(f"# {name.replace('_', ' '):<20} {_text(name, value)}")
@@ -62,10 +63,17 @@ def _facts(plan: Plan, execution: Execution, folder: Path) -> dict[str, Any]:
     }
 
 
-def _as_toml(facts: dict[str, Any]) -> str:
+def _from_here(gate: Gate) -> str:
+    """The gate's name for a file of the working folder."""
+    if gate.origin is None or not gate.origin.is_file():
+        return gate.name
+    return f"{path_from(gate.origin, Path())}:{split_code(gate.name).attribute}"
+
+
+def _as_toml(facts: dict[str, Any], gates: list[str]) -> str:
     """The plan as a file that --config takes; what it would cost stands below in comments."""
     config = facts["config"]
-    config["attention"]["gate"] = facts["gates"]
+    config["attention"]["gate"] = gates
     top = {name: value for name, value in config.items() if not isinstance(value, dict) and name != "seed"}
     lines = [f"{name} = {json.dumps(value)}" for name, value in (top | {"seeds": facts["seeds"]}).items()]
     for section in ("attention", "training"):

@@ -36,6 +36,9 @@ _Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16")]
 _Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
 _Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads")]
 _Workers = Annotated[int | None, typer.Option("--workers", min=0, help="image folders: processes that decode")]
+_AllowCode = Annotated[
+    bool, typer.Option("--allow-code", help="run the network's own gate if it is code and has not changed")
+]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON, with all classes and confidence bins")]
 
 
@@ -54,6 +57,7 @@ def command(
     device: _Device = "cpu",
     threads: _Threads = 1,
     workers: _Workers = None,
+    allow_code: _AllowCode = False,
     json: _Json = False,
 ) -> None:
     """See HELP."""
@@ -72,7 +76,14 @@ def command(
     execution = Execution(device=device, threads=threads, data_root=data_dir, workers=workers)
     with cpu_threads(threads), err().status("loading") as status:
         subject = Subject(
-            source, model=model, dataset=dataset, image_size=image_size, execution=execution, precision=precision
+            source,
+            model=model,
+            dataset=dataset,
+            image_size=image_size,
+            execution=execution,
+            precision=precision,
+            allow_code=allow_code,
+            gates=gates,
         )
         findings = list(subject.findings(gates=gates, off=off, hold=hold, tell=status.update))
     if json:
@@ -84,7 +95,8 @@ def command(
     if calibration:
         _show_calibration(findings[0].scores)
     if len(findings) == 1 and subject.mean_scales:
-        _say_next(source, {"dataset": dataset, "data-dir": data_dir, "image-size": image_size, "model": model})
+        given = {"dataset": dataset, "data-dir": data_dir, "image-size": image_size, "model": model}
+        _say_next(source, given, allow_code=allow_code)
 
 
 def _print_json(source: Path, subject: "Subject", findings: list["Finding"]) -> None:
@@ -95,10 +107,11 @@ def _print_json(source: Path, subject: "Subject", findings: list["Finding"]) -> 
     print_json(facts)
 
 
-def _say_next(source: Path, given: dict[str, Any]) -> None:
+def _say_next(source: Path, given: dict[str, Any], *, allow_code: bool) -> None:
     from bamgate.cli.console import err
 
     words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    words += ["--allow-code"] if allow_code else []
     line = shlex.join(["bamgate", "evaluate", str(source), *words, "--off", "each", "--hold", "each"])
     err().print(f"Next: {line}", markup=False, soft_wrap=True)
 

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,8 @@ from bamgate.cli.settings import as_options, with_settings
 from bamgate.cli.signals import StopRequest
 from bamgate.config import WITHOUT_GATE
 from bamgate.errors import UsageError
-from bamgate.studies.settings import Settings, read_file
+from bamgate.gate_names import code_refusal, is_code
+from bamgate.studies.settings import Settings, read_file, split_gates
 
 if TYPE_CHECKING:
     from bamgate.cli.progress import LineProgress
@@ -30,6 +32,10 @@ where it was stopped, and skips what is finished.
 
 _ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings; options win", rich_help_panel="Design")
+]
+_AllowCode = Annotated[
+    bool,
+    typer.Option("--allow-code", help="run gates that are code and stand in --config", rich_help_panel="Design"),
 ]
 _Out = Annotated[
     Path | None, typer.Option("--out", help="folder for the runs \\[runs/<design>]", rich_help_panel="Output")
@@ -64,6 +70,7 @@ def command(
     settings: Settings,
     *,
     config: _ConfigFile = None,
+    allow_code: _AllowCode = False,
     out: _Out = None,
     data_dir: _DataDir = None,
     device: _Device = "cpu",
@@ -74,28 +81,50 @@ def command(
     quiet: _Quiet = False,
 ) -> None:
     """See HELP."""
-    settings = {**(read_file(config) if config else {}), **settings}
+    settings, folder_of_code = _with_file(settings, config, allow_code=allow_code)
     given = {"out": out, "data_dir": data_dir, "device": device, "threads": threads, "workers": workers}
     if dry_run:
         from bamgate.cli.dry_run import show
 
-        show(*_prepare(settings, given), as_json=json)
+        show(*_prepare(settings, given, folder_of_code), as_json=json)
         return
     with StopRequest() as stop:
-        plan, execution, folder = _prepare(settings, given)
+        plan, execution, folder = _prepare(settings, given, folder_of_code)
         results = _train(plan, execution, folder, stop, quiet=quiet)
     following = report_command(results, folder) or next_command(results, settings, given)
     _conclude(folder, results, following, as_json=json)
 
 
-def _prepare(settings: Settings, given: dict[str, Any]) -> tuple["Plan", "Execution", Path]:
+def _with_file(settings: Settings, config: Path | None, *, allow_code: bool) -> tuple[Settings, Path | None]:
+    """The settings with those of the file, and the folder of code that the file names; None if there is none.
+
+    Raises:
+        UsageError: a gate in the file is code, and nobody has said that it may be run.
+    """
+    if config is None:
+        if allow_code:
+            raise UsageError("--allow-code would have no effect: gates on the command line may be code; leave it out")
+        return settings, None
+    of_file = read_file(config)
+    if "gate" in settings or "gate" not in of_file:
+        return {**of_file, **settings}, None
+    code = next((gate for gate in split_gates(of_file["gate"]) if is_code(gate)), None)
+    if code is not None and not allow_code:
+        raise code_refusal(config, code, f"name it on the command line: --gate {shlex.quote(of_file['gate'])}")
+    return {**of_file, **settings}, config.parent
+
+
+def _prepare(
+    settings: Settings, given: dict[str, Any], folder_of_code: Path | None
+) -> tuple["Plan", "Execution", Path]:
     """Plan, execution and folder; UsageError where something is wrong, before anything has been begun."""
     from bamgate.data import find_dataset
     from bamgate.devices import resolve_device
     from bamgate.experiment import Execution
+    from bamgate.gates import load_gate
     from bamgate.studies.plan import make_plan
 
-    plan = make_plan(settings, given["data_dir"])
+    plan = make_plan(settings, given["data_dir"], partial(load_gate, folder=folder_of_code))
     resolve_device(given["device"])
     folder = given["out"] or plan.folder()
     if folder.exists() and not folder.is_dir():

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from bamgate.cli.console import err, out
 from bamgate.cli.study import MANY
-from bamgate.cli.study_prepare import PEEKING, require_code, ways_of
+from bamgate.cli.study_prepare import PEEKING, ways_of
 from bamgate.collect import collected
 from bamgate.errors import DataError
 from bamgate.studies.add_seeds import add_seeds
+from bamgate.studies.code import gate_loader
 from bamgate.studies.folder import stored_content
 from bamgate.studies.merge import Joined, join
 from bamgate.studies.parts import Survey, damage, parts_of, survey
@@ -70,8 +71,8 @@ def _next(folder: Path, command: list[str]) -> None:
 
 def add(folder: Path, number: int, data_dir: Path | None, *, code: bool) -> None:
     """Add seeds, and say what that does to the statistics."""
-    require_code(from_plain(stored_content(folder)["study"]), code)
-    added = add_seeds(folder, number, data_dir)
+    load = gate_loader(from_plain(stored_content(folder)["study"]), allowed=code, file=None, out=folder)
+    added = add_seeds(folder, number, data_dir, load)
     cells = f"{added.cells - added.cells_before} cells more, {added.cells} in all"
     out().print(f"{folder}: seeds {added.seeds} added, {cells}", markup=False)
     err().print(PEEKING, markup=False)

@@ -20,7 +20,8 @@ from bamgate.devices import resolve_device
 from bamgate.errors import UsageError
 from bamgate.experiment import Execution, StoppedError
 from bamgate.sealed import read_json
-from bamgate.studies.catalogue import begun_in, find_study
+from bamgate.studies.catalogue import begun_in, file_of, find_study
+from bamgate.studies.code import gate_loader
 from bamgate.studies.compare import compare
 from bamgate.studies.estimate import estimate
 from bamgate.studies.expand import StudyCell, expand
@@ -30,7 +31,7 @@ from bamgate.studies.names import check_names
 from bamgate.studies.processes import Worker, arguments_of, cores, visible_gpus
 from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.state import StudyState
-from bamgate.studies.study import Study, contexts, gates_of_code
+from bamgate.studies.study import Study, contexts
 from bamgate.studies.supervise import Supervisor
 
 EXECUTION = ("torch", "device", "device_name", "threads")
@@ -80,13 +81,6 @@ class Prepared:
         return Worker(words, gpu)
 
 
-def require_code(study: Study, allowed: bool) -> None:
-    """UsageError where a gate would import code and nobody has said that it may."""
-    gates = gates_of_code(study)
-    if gates and not allowed:
-        raise UsageError(f"study {study.name}: gate {gates[0]!r} is code that would be run; say --allow-code if it may")
-
-
 def located(name: str, out: Path | None) -> tuple[Study, Path]:
     """The study, with the seeds that have been added to its folder, and that folder."""
     study = find_study(name)
@@ -99,8 +93,8 @@ def located(name: str, out: Path | None) -> tuple[Study, Path]:
 def prepare(name: str, given: Given) -> Prepared:
     """Everything that can be refused, then the folder with its study.json."""
     study, out = located(name, given.out)
-    require_code(study, given.code)
-    cells = expand(study, given.data_dir)
+    load = gate_loader(study, allowed=given.code, file=file_of(name), out=out)
+    cells = expand(study, given.data_dir, load)
     number = len({cell.config.cell for cell in cells})
     if number > MANY and not given.yes:
         raise UsageError(f"study {study.name} has {number:,} cells; say --yes if that is meant")
@@ -187,10 +181,10 @@ def plan_facts(
 ) -> dict[str, Any]:
     """What `bamgate study plan` says; nothing is written."""
     study, folder = located(name, out)
-    require_code(study, code)
+    load = gate_loader(study, allowed=code, file=file_of(name), out=folder)
     execution = Execution(device=device, data_root=data_dir)
     resolve_device(device)
-    cells = expand(study, data_dir)
+    cells = expand(study, data_dir, load)
     check_study(folder, study, cells)
     unique = {cell.config.cell: cell for cell in cells}
     missing = [c for c in unique.values() if read_json(folder / "cells" / c.config.cell / "result.json") is None]

@@ -5,8 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bamgate.cli.study_prepare import require_code
 from bamgate.experiment import Execution, StoppedError
+from bamgate.studies.code import gate_loader
 from bamgate.studies.state import StudyState
 from bamgate.studies.study import from_plain
 from bamgate.studies.worker import Orders, work
@@ -24,7 +24,7 @@ def work_on(
     skip: list[str],
 ) -> None:
     """Work until nothing is free, or until asked to stop: both are a good end."""
-    require_code(from_plain(StudyState(folder).content["study"]), code)
+    load = gate_loader(from_plain(StudyState(folder).content["study"]), allowed=code, file=None, out=folder)
 
     def should_stop() -> bool:
         return stop() or (parent is not None and os.getppid() != parent)
@@ -34,7 +34,7 @@ def work_on(
     if parent is not None:
         os.set_blocking(sys.stdin.fileno(), False)
     try:
-        work(folder, execution, Orders(skipped=lambda: _heard(skipped, parent), tell=_tell))
+        work(folder, execution, Orders(skipped=lambda: _heard(skipped, parent), tell=_tell), load)
     except StoppedError:
         pass
 

@@ -42,6 +42,11 @@ def begun_in(given: str) -> Path | None:
     return Path(given) if not is_name and (Path(given) / "study.json").is_file() else None
 
 
+def file_of(given: str) -> Path | None:
+    """The file, where `given` is one that `find_study` reads."""
+    return Path(given) if begun_in(given) is None and given.endswith(".toml") else None
+
+
 def count_cells(study: Study) -> int:
     """How many training runs it has; arms that are the same in several contexts are run once."""
     chosen = [(arm, context) for context in contexts(study) for arm in study.arms]

@@ -8,8 +8,8 @@ from typing import Any
 
 from bamgate.config import RunConfig
 from bamgate.errors import BamgateError, UsageError
-from bamgate.gates import Gate
-from bamgate.studies.plan import make_plan
+from bamgate.gates import Gate, named_gate
+from bamgate.studies.plan import Loader, make_plan
 from bamgate.studies.settings import Settings
 from bamgate.studies.study import Study, contexts, is_excluded, merged
 
@@ -35,26 +35,29 @@ class StudyCell:
         return " ".join([*map(str, self.context.values()), self.arm, f"seed {self.config.seed}"])
 
 
-def expand(study: Study, data_root: Path | None = None) -> list[StudyCell]:
+def expand(study: Study, data_root: Path | None = None, load: Loader = named_gate) -> list[StudyCell]:
     """The cells of a study, seed by seed, so that one cut short has whole pairs.
+
+    Args:
+        load: makes a gate of its name (`bamgate.studies.code.gate_loader`); by default one that runs no code.
 
     Raises:
         UsageError, DataError: a cell's settings do not fit together; it is named.
     """
-    cells = [cell for context in contexts(study) for cell in _of_context(study, context, data_root)]
+    cells = [cell for context in contexts(study) for cell in _of_context(study, context, data_root, load)]
     if not cells:
         raise UsageError(f"study {study.name}: nothing is left after its exclusions")
     order = {seed: number for number, seed in enumerate(dict.fromkeys(cell.config.seed for cell in cells))}
     return sorted(cells, key=lambda cell: order[cell.config.seed])
 
 
-def _of_context(study: Study, context: Settings, data_root: Path | None) -> list[StudyCell]:
+def _of_context(study: Study, context: Settings, data_root: Path | None, load: Loader) -> list[StudyCell]:
     cells: list[StudyCell] = []
     seen: dict[str, str] = {}
     for arm in study.arms:
         if is_excluded(study, arm, context):
             continue
-        of_arm = _of_arm(study, arm, context, data_root)
+        of_arm = _of_arm(study, arm, context, data_root, load)
         same = seen.setdefault(of_arm[0].config.cell, arm)
         if same != arm:
             raise UsageError(f"study {study.name}: arms {same!r} and {arm!r} are the same runs; leave one out")
@@ -62,9 +65,9 @@ def _of_context(study: Study, context: Settings, data_root: Path | None) -> list
     return cells
 
 
-def _of_arm(study: Study, arm: str, context: Settings, data_root: Path | None) -> list[StudyCell]:
+def _of_arm(study: Study, arm: str, context: Settings, data_root: Path | None, load: Loader) -> list[StudyCell]:
     try:
-        plan = make_plan({**merged(study, arm, context), "seeds": study.seeds}, data_root)
+        plan = make_plan({**merged(study, arm, context), "seeds": study.seeds}, data_root, load)
     except BamgateError as error:
         where = ", ".join([f"arm {arm!r}", *(f"{name} {value}" for name, value in context.items())])
         raise type(error)(f"study {study.name}, {where}: {error}") from None

@@ -11,6 +11,7 @@ from bamgate.gates import gate_facts
 from bamgate.runlog import PATIENCE_S, first_difference, make_folder, refuse_foreign_tables
 from bamgate.sealed import SEALED, read_json, write_sealed
 from bamgate.storage import sole_writer
+from bamgate.studies.code import code_facts
 from bamgate.studies.expand import StudyCell, study_sha256
 from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.study import Study
@@ -31,7 +32,7 @@ def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> list[int]
     with sole_writer(out, patience_s=PATIENCE_S):
         before = read_json(out / "study.json")
         late = _late_seeds(out, before, study)
-        now = study_content(study, cells, [*added_seeds(before), *late])
+        now = study_content(out, study, cells, [*added_seeds(before), *late])
         _check(out, before, now)
         write_study(out, before, now)
     return late
@@ -40,7 +41,7 @@ def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> list[int]
 def check_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> None:
     """UsageError where `open_study` would refuse; nothing is written."""
     before = read_json(out / "study.json")
-    _check(out, before, study_content(study, cells, [*added_seeds(before), *_late_seeds(out, before, study)]))
+    _check(out, before, study_content(out, study, cells, [*added_seeds(before), *_late_seeds(out, before, study)]))
 
 
 def write_study(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -> None:
@@ -88,22 +89,24 @@ def with_added_seeds(out: Path, study: Study) -> Study:
     return replace(study, seeds=format_seeds([*own, *more])) if more else study
 
 
-def study_content(study: Study, cells: Iterable[StudyCell], added: list[int]) -> dict[str, Any]:
-    """What study.json holds; UsageError where two different gates have one name.
+def study_content(out: Path, study: Study, cells: Iterable[StudyCell], added: list[int]) -> dict[str, Any]:
+    """What study.json in `out` holds; UsageError where two different gates have one name.
 
     Args:
         added: those of the study's seeds that came after runs had ended.
     """
     gates: dict[str, str] = {}
+    code: dict[str, dict[str, str]] = {}
     rows = []
     for cell in cells:
         name, mark = cell.gate.name, gate_mark(gate_facts(cell.gate))
         if gates.setdefault(name, mark) != mark:
             raise UsageError(f"study {study.name}: two different gates are called {name!r}; rename one of them")
+        code |= code_facts(cell.gate, out)
         facts = {"arm": cell.arm, "context": cell.context, "seed": cell.config.seed}
         rows.append({"cell": cell.config.cell, **facts, "epochs": cell.config.training.epochs})
     content = {"name": study.name, "study_sha256": study_sha256(study), "study": study.to_dict()}
-    more = {"added_seeds": added} if added else {}
+    more = {**({"added_seeds": added} if added else {}), **({"code": code} if code else {})}
     return {"schema": SEALED, **content, **more, "gates": gates, "cells": rows}
 
 

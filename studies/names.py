@@ -6,14 +6,15 @@ from pathlib import Path
 from bamgate.backbones import find_backbone
 from bamgate.data import DATASETS
 from bamgate.errors import UsageError
-from bamgate.gates import load_gate
+from bamgate.gate_names import is_code
+from bamgate.gates import named_gate
 from bamgate.recipes import RECIPES
 from bamgate.studies.settings import place_of, read_toml, split_gates
 from bamgate.studies.study import Study
 
 LOOKUPS: dict[str, Callable[[str], object]] = {
     "dataset": DATASETS.get,
-    "gate": lambda text: [load_gate(gate) for gate in split_gates(text) if _is_ours(gate)],
+    "gate": lambda text: [named_gate(gate) for gate in split_gates(text) if not is_code(gate)],
     "model": find_backbone,
     "recipe": RECIPES.get,
 }
@@ -32,10 +33,6 @@ def check_names(path: Path, study: Study) -> None:
             LOOKUPS[name](value)
         except UsageError as error:
             raise UsageError(f"{place_of(path, text, section, key)}: {error}") from None
-
-
-def _is_ours(gate: str) -> bool:
-    return gate.startswith("expr:") or not (":" in gate or gate.endswith(".py"))
 
 
 def _names(study: Study, listed: set[str]) -> Iterator[tuple[str, str, str, str]]:

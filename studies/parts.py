@@ -9,6 +9,7 @@ from typing import Any
 from bamgate.errors import UsageError
 from bamgate.runlog import first_difference
 from bamgate.sealed import read_json
+from bamgate.studies.code import with_code_from
 from bamgate.studies.folder import added_seeds, changed_gate, design_difference, refuse_foreign_folder
 from bamgate.studies.repeats import differences
 from bamgate.studies.settings import format_seeds, parse_seeds
@@ -89,7 +90,7 @@ def survey(parts: Sequence[Path], out: Path) -> Survey:
         if cell.ended:
             sources.setdefault(cell.cell, []).append(part / "cells" / cell.cell)
     lines = {cell: _repeats(names[cell], folders) for cell, folders in sources.items()}
-    content = _union([state.content for state in states])
+    content = with_code_from(states[0].out, _union([state.content for state in states]), out)
     _require_comparable(content, sources)
     return Survey(
         before=read_json(out / "study.json"),

@@ -1,5 +1,6 @@
 """From settings to cells: recipe, then file, then options; every gate with every seed."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -7,9 +8,11 @@ from bamgate.backbones import find_backbone
 from bamgate.config import WITHOUT_GATE, AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import IMAGE_SIZE, check_augment, default_root, find_dataset
 from bamgate.errors import UsageError
-from bamgate.gates import Gate, load_gate
+from bamgate.gates import Gate, named_gate
 from bamgate.recipes import RECIPES
 from bamgate.studies.settings import FIELDS, Settings, parse_seeds, split_gates
+
+Loader = Callable[[str], Gate]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +39,11 @@ def with_gate(config: RunConfig, gate: str, seed: int) -> RunConfig:
     return replace(config, seed=seed, attention=replace(config.attention, gate=gate))
 
 
-def make_plan(settings: Settings, data_root: Path | None = None) -> Plan:
+def make_plan(settings: Settings, data_root: Path | None = None, load: Loader = named_gate) -> Plan:
     """Resolve names to parts and check everything, before anything has been begun.
+
+    Args:
+        load: makes a gate of its name; by default one that runs no code.
 
     Raises:
         UsageError: a setting is wrong.
@@ -52,7 +58,7 @@ def make_plan(settings: Settings, data_root: Path | None = None) -> Plan:
         raise UsageError(
             f"train_limit {settings['train_limit']} is more than the {data.train} training images of {data.name}"
         )
-    gates = _gates(settings)
+    gates = _gates(settings, load)
     training = _training(settings, data.recipe)
     check_augment(training.augment, files=data.files)
     images = training.train_limit or data.train
@@ -72,9 +78,9 @@ def make_plan(settings: Settings, data_root: Path | None = None) -> Plan:
     return Plan(base=base, gates=gates, seeds=parse_seeds(settings.get("seeds", FIELDS["seeds"].default)))
 
 
-def _gates(settings: Settings) -> list[Gate]:
+def _gates(settings: Settings, load: Loader) -> list[Gate]:
     default = "none" if settings.get("attention") in WITHOUT_GATE else FIELDS["gate"].default
-    gates = [load_gate(spec) for spec in split_gates(settings.get("gate", default))]
+    gates = [load(spec) for spec in split_gates(settings.get("gate", default))]
     seen: dict[str, Gate] = {}
     for gate in gates:
         other = seen.setdefault(gate.name, gate)

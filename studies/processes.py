@@ -27,7 +27,7 @@ class Worker:
         self._heard = 0
         # A session of its own: Ctrl-C on the terminal reaches the parent alone, which tells its workers once.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "bamgate", "study", "work", *arguments],
+            [sys.executable, "-c", program(), "study", "work", *arguments],
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=self._output,
@@ -103,6 +103,14 @@ class Worker:
             self._process.stdin.close()
         except BrokenPipeError:
             pass
+
+
+def program() -> str:
+    """A program that is `bamgate`, with this process's path for modules.
+
+    `python -m` would look in the working folder first, whose files may be anybody's.
+    """
+    return f"import sys; sys.path[:] = {sys.path!r}; from bamgate.cli.app import main; main()"
 
 
 def arguments_of(

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.config import LARGEST_SEED, AttentionConfig, RunConfig, TrainingConfig
 from bamgate.errors import UsageError, nearest, unknown
+from bamgate.gate_names import beside, is_code
 from bamgate.options import Option, check_value, normal, option, options_of
 
 if sys.version_info >= (3, 11):
@@ -49,18 +50,27 @@ FIELDS = _fields()
 def read_toml(path: Path, what: str) -> tuple[str, dict[str, Any]]:
     """(text, content) of a TOML file; UsageError that calls it a `what` file where it cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        return text, tomllib.loads(text)
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows put a byte order mark before it
+        content = tomllib.loads(text)
+        repr(content)  # messages show values: fails for whole numbers, and tables in tables, that are out of all bounds
+        return text, content
     except FileNotFoundError:
         raise UsageError(f"there is no {what} file {str(path)!r}") from None
     except OSError as error:
         raise UsageError(f"the {what} file {str(path)!r} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is no valid TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{path} cannot be read: its lists or tables are nested too deeply") from None
+    except ValueError:  # of thousands of digits
+        raise UsageError(f"{path} cannot be read: a number in it has too many digits") from None
 
 
 def read_file(path: Path) -> Settings:
-    """Flat settings of a TOML file; UsageError that names file, line, key and the nearest key or value."""
+    """Flat settings of a TOML file; UsageError that names file, line, key and the nearest key or value.
+
+    Paths of gates lead from the file.
+    """
     text, content = read_toml(path, "configuration")
     settings: Settings = {}
     for key, value in content.items():
@@ -71,6 +81,8 @@ def read_file(path: Path) -> Settings:
                 _add(settings, key, inner, setting, place_of(path, text, key, inner))
         else:
             raise UsageError(f"{place_of(path, text, key, '')}: {unknown('section', key, ['attention', 'training'])}")
+    if any(is_code(gate) for gate in settings.get("gate", "").split(",")):
+        settings["gate"] = ",".join(beside(gate, path.parent) for gate in split_gates(settings["gate"]))
     return settings
 
 
@@ -123,16 +135,22 @@ def parse_seeds(text: str) -> list[int]:
     """ "0-2,7" -> [0, 1, 2, 7]; UsageError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{1,9})\s*(?:-\s*(\d{1,9})\s*)?", part)
+        match = re.fullmatch(r"\s*0*([0-9]+)\s*(?:-\s*0*([0-9]+)\s*)?", part)
         if match is None:
             raise UsageError(f"seeds {text!r} cannot be read (allowed: 0, 0-4 or 0,3,7-9)")
-        first, last = int(match[1]), int(match[2] or match[1])
+        first, last = _seed(match[1]), _seed(match[2] or match[1])
         if last < first or last - first >= MOST_SEEDS:
             raise UsageError(f"seeds {part.strip()!r}: a range rises and holds at most {MOST_SEEDS:,} seeds")
         seeds += range(first, last + 1)
     if len(set(seeds)) < len(seeds):
         raise UsageError(f"seeds {text!r} name a seed twice")
     return seeds
+
+
+def _seed(digits: str) -> int:
+    if len(digits) > len(str(LARGEST_SEED)) or int(digits) > LARGEST_SEED:
+        raise UsageError(f"seed {digits[:20]}{'...' * (len(digits) > 20)} is too large (allowed: 0 to {LARGEST_SEED})")
+    return int(digits)
 
 
 def format_seeds(seeds: Iterable[int]) -> str:

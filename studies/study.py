@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.errors import UsageError, nearest, unknown
+from bamgate.gate_names import is_code, refuse_unprintable
 from bamgate.studies.settings import FIELDS, Settings, checked_setting, parse_seeds, place_of, read_toml, split_gates
 
 TEXTS = ("question", "cost", "expected", "reference")
@@ -72,6 +73,7 @@ class _Reader:
                 raise self.fail(unknown("key", key, KEYS), key=key)
         if lacking := [key for key in (*TEXTS, "rope", "seeds") if key not in self.content]:
             raise self.fail(f"{', '.join(lacking)} {'is' if len(lacking) == 1 else 'are'} missing")
+        refuse_unprintable("the study's file name", self.path.stem)
         study = Study(
             name=self.path.stem,
             **{name: self._text(name) for name in TEXTS},
@@ -89,11 +91,15 @@ class _Reader:
         value = self.content.get(key)
         if not isinstance(value, str) or not value.strip():
             raise self.fail(f"{key} must be a text, got {value!r}", key=key)
+        try:
+            refuse_unprintable(key, value)
+        except UsageError as error:
+            raise self.fail(error, key=key) from None
         return value
 
     def _rope(self) -> float:
         value = self.content.get("rope")
-        if type(value) not in (int, float) or not 0 < float(value) < 100:  # type: ignore[arg-type]
+        if type(value) not in (int, float) or not 0 < value < 100:  # type: ignore[operator]
             raise self.fail(f"rope must be points of accuracy above 0 and below 100, got {value!r}", key="rope")
         return float(value)  # type: ignore[arg-type]
 
@@ -203,7 +209,7 @@ def gates_of_code(study: Study) -> list[str]:
     """The gates that import code of somebody's: pkg.mod:attr and file.py:attr."""
     tables = [study.settings, *study.arms.values(), *({"gate": value} for value in study.axes.get("gate", []))]
     gates = [gate for table in tables if "gate" in table for gate in split_gates(table["gate"])]
-    return [gate for gate in dict.fromkeys(gates) if ":" in gate and not gate.startswith("expr:")]
+    return [gate for gate in dict.fromkeys(gates) if is_code(gate)]
 
 
 def from_plain(plain: dict[str, Any]) -> Study:

@@ -8,9 +8,11 @@ from bamgate.config import RunConfig
 from bamgate.data import find_dataset
 from bamgate.errors import BusyError
 from bamgate.experiment import Execution, Listener, StoppedError, run_cell
+from bamgate.gates import named_gate
 from bamgate.storage import is_held
 from bamgate.studies.expand import StudyCell, expand
 from bamgate.studies.folder import check_cells, stored_content
+from bamgate.studies.plan import Loader
 from bamgate.studies.study import from_plain
 from bamgate.training import Position
 
@@ -41,15 +43,18 @@ class _Notes(Listener):
             self.tell(f"{NOTE}{self.cell.name}: {note}")
 
 
-def work(out: Path, execution: Execution, orders: Orders) -> None:
+def work(out: Path, execution: Execution, orders: Orders, load: Loader = named_gate) -> None:
     """Train until no missing cell is free.
+
+    Args:
+        load: makes a gate of its name; by default one that runs no code.
 
     Raises:
         StoppedError: `execution.should_stop` said so; what was begun is saved.
         UsageError, DataError, TryAgainError: see run_cell.
     """
     content = stored_content(out)
-    cells = {cell.config.cell: cell for cell in expand(from_plain(content["study"]), execution.data_root)}
+    cells = {cell.config.cell: cell for cell in expand(from_plain(content["study"]), execution.data_root, load)}
     check_cells(out, (row["cell"] for row in content["cells"]), cells)
     ended: set[str] = set()
     while any(_work_on(cell, out, execution, orders) for cell in cells.values() if not _has_ended(cell, out, ended)):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bamgate.collect import collect
 from bamgate.experiment import Execution
+from bamgate.gates import load_gate
 from bamgate.studies.expand import expand
 from bamgate.studies.folder import open_study
 from bamgate.studies.study import Study, read_study
@@ -23,7 +24,7 @@ def study_file(folder: Path, *, gates: str = '"sigmoid", "tanh"', seeds: str = "
 
 def opened(out: Path, path: Path) -> Study:
     study = read_study(path)
-    open_study(out, study, expand(study))
+    open_study(out, study, expand(study, load=load_gate))
     return study
 
 

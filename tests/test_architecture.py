@@ -14,7 +14,7 @@ FOLDERS = {"bamgate": "bamgate", "cli": "bamgate.cli", "studies": "bamgate.studi
 # From the ground up. A module imports from its own floor and from those below it.
 FLOORS = [
     ["bamgate", "bamgate.errors"],
-    ["bamgate.claims"],
+    ["bamgate.claims", "bamgate.gate_names"],
     [
         "bamgate.registry",
         "bamgate.options",
@@ -40,6 +40,7 @@ FLOORS = [
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 WITHOUT_TORCH = [
     "errors",
+    "gate_names",
     "registry",
     "options",
     "config",

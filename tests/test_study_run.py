@@ -13,10 +13,12 @@ from helpers import bamgate, without_times
 from record_samples import configuration, message
 from study_samples import cells_of, opened, study_file, trained
 
-from bamgate.cli.study_prepare import Given, prepare, require_code
+from bamgate.cli.study_prepare import Given, prepare
 from bamgate.collect import collect
 from bamgate.errors import UsageError
+from bamgate.gates import load_gate
 from bamgate.runlog import check_design, open_cell
+from bamgate.studies.code import require_code
 from bamgate.studies.expand import expand
 from bamgate.studies.folder import check_study, open_study
 from bamgate.studies.study import gates_of_code, read_study
@@ -136,8 +138,10 @@ def test_a_cell_that_kills_its_worker_is_set_aside_and_the_others_are_finished(t
     words = ["study", "run", str(file), "--out", "out", "--jobs", "1"]
     refused = bamgate(*words, cwd=tmp_path)
     assert refused.returncode == 2
-    expected = "bamgate: study tiny: gate 'mine.py:deadly' is code that would be run; say --allow-code if it may\n"
-    assert refused.stderr == expected
+    assert refused.stderr == (
+        "bamgate: study tiny: gate 'mine.py:deadly' is code, and nothing of it was run; "
+        "say --allow-code if you trust it, or write it as a formula (expr:...)\n"
+    )
     finished = bamgate(*words, "--allow-code", cwd=tmp_path)
     assert finished.returncode == 75, finished.stderr
     died = [line for line in finished.stderr.splitlines() if "its worker died" in line]
@@ -176,7 +180,7 @@ def test_a_diverged_seed_is_exit_code_3_and_is_not_run_again(tmp_path: Path) -> 
 
 def refusal(out: Path, path: Path) -> str:
     study = read_study(path)
-    return message(UsageError, open_study, out, study, expand(study))
+    return message(UsageError, open_study, out, study, expand(study, load=load_gate))
 
 
 def test_a_folder_of_another_study_is_refused(tmp_path: Path) -> None:
@@ -188,7 +192,7 @@ def test_a_folder_of_another_study_is_refused(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("epochs = 2", "epochs = 3"))
     assert refusal(out, file) == expected
     study = read_study(file)
-    assert message(UsageError, check_study, out, study, expand(study)) == expected
+    assert message(UsageError, check_study, out, study, expand(study, load=load_gate)) == expected
     fewer = study_file(tmp_path, seeds="0")
     expected = f"{out} has the seeds 0-1, the study now says 0: seeds may be added, not taken away"
     assert refusal(out, fewer) == expected

@@ -15,6 +15,7 @@ from bamgate.cli.study_prepare import Given, located, plan_facts, prepare
 from bamgate.collect import collect
 from bamgate.errors import BusyError, TryAgainError, UsageError
 from bamgate.experiment import Execution
+from bamgate.gates import load_gate
 from bamgate.storage import sole_writer
 from bamgate.studies.add_seeds import Added, add_seeds
 from bamgate.studies.catalogue import find_study
@@ -71,9 +72,9 @@ def test_the_next_seeds_follow_the_largest(tmp_path: Path) -> None:
     opened(tmp_path / "out", study_file(tmp_path, seeds="7,3"))
     add_seeds(tmp_path / "out", 2)
     assert (stored(tmp_path / "out")["study"]["seeds"], stored(tmp_path / "out")["added_seeds"]) == ("7,3,8-9", [8, 9])
-    opened(tmp_path / "large", study_file(tmp_path, seeds="999999998"))
+    opened(tmp_path / "large", study_file(tmp_path, seeds="2147483646"))
     add_seeds(tmp_path / "large", 1)
-    expected = "1 seeds cannot be added above 999999999: the largest possible is 999999999"
+    expected = "1 seed cannot be added above 2147483647: the largest possible is 2147483647"
     assert message(UsageError, add_seeds, tmp_path / "large", 1) == expected
 
 
@@ -174,13 +175,15 @@ def test_a_gate_that_is_code(tmp_path: Path) -> None:
     code = tmp_path / "mine.py"
     code.write_text("def steep(z):\n    return (3 * z).tanh()\n")
     opened(tmp_path / "out", study_file(tmp_path, more=f'[arms.steep]\ngate = "{code}:steep"\n'))
-    with pytest.raises(UsageError, match="is code that would be run; say --allow-code if it may"):
+    with pytest.raises(UsageError, match="is code, and nothing of it was run; say --allow-code"):
         add(tmp_path / "out", 1, None, code=False)
     add(tmp_path / "out", 1, None, code=True)
     before = stored(tmp_path / "out")
     code.write_text("def steep(z):\n    return (2 * z).tanh()\n")
     expected = f"gate 'mine.py:steep' is not the function it was when {tmp_path / 'out'} was begun"
-    assert message(UsageError, add_seeds, tmp_path / "out", 1) == expected
+    assert message(UsageError, add_seeds, tmp_path / "out", 1, None, load_gate) == expected
+    with pytest.raises(UsageError, match=f"{code}:steep' is not the code that it was: .* nothing of it was run"):
+        add(tmp_path / "out", 1, None, code=True)
     assert stored(tmp_path / "out") == before
 
 

@@ -1,6 +1,6 @@
 """A network with its trained weights and the test images that it is shown: from a file to findings."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,8 @@ class Subject:
         model: the network's name, where the file does not say.
         dataset: a data set with the same classes and channels; by default the one that it was trained on.
         image_size: pixels a side, for image folders; by default as trained.
+        allow_code: whether a gate that is code is run because the source names it, if the code is as it was.
+        gates: loaded by the user; if one goes by the name of the network's own, that is built with it.
 
     Raises:
         UsageError, DataError: something is missing or does not fit; nothing has been computed.
@@ -52,6 +54,8 @@ class Subject:
         image_size: int | None,
         execution: Execution,
         precision: str,
+        allow_code: bool = False,
+        gates: Sequence[Gate] = (),
     ) -> None:
         self.precision = precision
         self.execution, self.device = execution, resolve_device(execution.device)
@@ -62,7 +66,8 @@ class Subject:
             raise UsageError(f"{source} does not say what it was trained on; name a data set: --dataset imagenet")
         self.data = self._find(name, image_size)
         self._check()
-        self.model = build(self.network)
+        own = next((gate for gate in gates if gate.name == self.network.attention.gate), None)
+        self.model = build(self.network, own, allow_code=allow_code)
         load_weights(self.model, state, str(source))
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)
         self.loader, self.class_names = self._images()

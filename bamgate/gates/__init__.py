@@ -9,8 +9,14 @@ from bamgate.gates.gate import fingerprint as fingerprint
 from bamgate.gates.gate import gate_facts as gate_facts
 from bamgate.gates.load import load_gate as load_gate
 from bamgate.gates.load import plugin_gates as plugin_gates
+from bamgate.gates.stored import Stored as Stored
+from bamgate.gates.stored import gate_location as gate_location
+from bamgate.gates.stored import named_gate as named_gate
+from bamgate.gates.stored import path_from as path_from
+from bamgate.gates.stored import places_of as places_of
+from bamgate.gates.stored import stored_gate as stored_gate
 
 __all__ = [
-    *("GATES", "Gate", "GateReport", "examine", "fingerprint", "gate_facts", "load_gate"),
-    *("parse_formula", "plugin_gates"),
+    *("GATES", "Gate", "GateReport", "Stored", "examine", "fingerprint", "gate_facts", "gate_location", "load_gate"),
+    *("named_gate", "parse_formula", "path_from", "places_of", "plugin_gates", "stored_gate"),
 ]

@@ -4,6 +4,7 @@ import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +48,7 @@ class Gate:
         low, high: infimum and supremum of g; None where nobody has stated them.
         form: (c, depth, k) where s has that form.
         summary: one line for `bamgate gates list`.
+        origin: the file that it was loaded from, or the folder that its module was found in; None for all others.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Gate:
     high: float | None = None
     form: TanhForm | None = None
     summary: str = ""
+    origin: Path | None = None
 
     def sample(self) -> nn.Module:
         """A module for looking at: what a learned gate draws at its start comes from a fixed seed here."""

@@ -1,9 +1,7 @@
 """A gate from what the user typed: a built-in name, a formula, pkg.mod:attr, ./file.py:attr or a plug-in's name."""
 
 import importlib
-import importlib.util
 import re
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
@@ -13,8 +11,10 @@ from typing import Any
 from torch import nn
 
 from bamgate.errors import UsageError, one_line, unknown
+from bamgate.gate_names import is_code, refuse_unprintable
 from bamgate.gates.builtin import GATES
 from bamgate.gates.check import require_usable
+from bamgate.gates.code import Code, execute, find_code, source_of
 from bamgate.gates.formula import parse_formula
 from bamgate.gates.gate import Elementwise, Gate
 
@@ -22,28 +22,35 @@ GROUP = "bamgate.gates"
 _NAME = re.compile(r"[a-z0-9_.-]+")
 
 
-def load_gate(spec: str) -> Gate:
-    """The gate that `spec` names; UsageError for an unknown name or for code that is no gate.
+def load_gate(spec: str, folder: Path | None = None) -> Gate:
+    """The gate that a user names; UsageError for an unknown name or for code that is no gate.
 
-    A name runs no code of the user's; `pkg.mod:attr`, `file.py:attr` and plug-ins import theirs.
+    A name runs no code of the user's; `pkg.mod:attr`, `file.py:attr` and plug-ins import theirs. A name that comes from
+    somebody's file is for `bamgate.gates.stored.stored_gate`.
+
+    Args:
+        folder: paths lead from there, and modules are looked for there first; by default the working folder.
     """
     spec = spec.strip()
     if spec in GATES:
         return GATES.get(spec)
+    refuse_unprintable("gate", spec)
     if spec.startswith("expr:"):
         return _from_formula(spec.removeprefix("expr:"))
-    if ".py:" in spec:
-        return _from_file(spec)
-    if spec.endswith(".py"):
-        raise UsageError(f"gate {spec!r}: name the function or class in it, as in {spec}:NAME")
-    if ":" in spec:
-        return _from_module(spec)
+    if is_code(spec):
+        return gate_of(find_code(spec, folder))
     if re.search(r"[*+(]", spec):
         raise UsageError(f"unknown gate {spec!r}; a formula of z starts with expr:, as in 'expr:{spec}'")
     plugins = plugin_gates()
     if spec in plugins:
         return _from_plugin(plugins[spec])
     raise unknown("gate", spec, [*GATES.names(), *plugins])
+
+
+def gate_of(code: Code) -> Gate:
+    """Execute the code and take its gate; UsageError where it fails or is no gate."""
+    gate = _as_gate(_attribute(execute(code), code.attribute, code.spec), code.name, code.source)
+    return replace(gate, origin=code.origin)
 
 
 def plugin_gates(points: Iterable[EntryPoint] | None = None) -> dict[str, EntryPoint]:
@@ -76,35 +83,7 @@ def _from_plugin(point: EntryPoint) -> Gate:
         raise UsageError(
             f"plug-in gate {point.name!r} ({point.value}) cannot be imported: {one_line(error)}"
         ) from error
-    return _as_gate(part, point.name, _source_of(importlib.import_module(point.module)))
-
-
-def _from_module(spec: str) -> Gate:
-    module_name, _, attribute = spec.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # importing runs the user's code
-        raise UsageError(f"gate {spec!r}: cannot import {module_name!r}: {one_line(error)}") from error
-    return _as_gate(_attribute(module, attribute, spec), spec, _source_of(module))
-
-
-def _from_file(spec: str) -> Gate:
-    path_text, _, attribute = spec.rpartition(":")
-    path = Path(path_text)
-    if not path.is_file():
-        raise UsageError(f"gate {spec!r}: there is no file {path_text!r}")
-    module_spec = importlib.util.spec_from_file_location(f"bamgate_user_{path.stem}", path)
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    sys.modules[module_spec.name] = module  # dataclasses look their module up there
-    try:
-        module_spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # the file is the user's code
-        raise UsageError(f"gate {spec!r}: {path.name} cannot be loaded: {one_line(error)}") from error
-    # The name in the log holds no folder: the same file elsewhere is the same gate, and its hash tells edits apart.
-    source = importlib.util.decode_source(path.read_bytes())
-    return _as_gate(_attribute(module, attribute, spec), f"{path.name}:{attribute}", source)
+    return _as_gate(part, point.name, source_of(getattr(importlib.import_module(point.module), "__file__", None)))
 
 
 def _attribute(module: Any, attribute: str, spec: str) -> Any:
@@ -129,8 +108,3 @@ def _as_gate(part: Any, name: str, source: str) -> Gate:
         raise UsageError(f"gate {name!r} must be a function, an nn.Module class or a Gate, got {type(part).__name__}")
     summary = (getattr(part, "__doc__", None) or "").strip().partition("\n")[0]
     return require_usable(Gate(name=name, build=build, source=source, summary=summary))
-
-
-def _source_of(module: Any) -> str:
-    file = getattr(module, "__file__", None)  # modules in C have none
-    return importlib.util.decode_source(Path(file).read_bytes()) if file and file.endswith(".py") else ""

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from bamgate import __version__
 from bamgate.errors import DataError, one_line
+from bamgate.gate_names import is_code
+from bamgate.gates import path_from, places_of
 from bamgate.storage import write_atomic
 from bamgate.weights.network import Network
 
@@ -22,10 +25,16 @@ METADATA, FORMAT = "bamgate", 1
 
 def write_safetensors(path: Path, network: Network, state: Mapping[str, Tensor]) -> None:
     """The weights with the network's description in the metadata; the same content is the same bytes."""
-    about = {"format": FORMAT, "version": __version__, "network": network.to_dict()}
+    about = {"format": FORMAT, "version": __version__, "network": network.to_dict(), **_code_location(network, path)}
     # One entry: safetensors keeps several in no fixed order.
     metadata = {METADATA: json.dumps(about, sort_keys=True)}
     write_atomic(path, save(plain(state), metadata))
+
+
+def _code_location(network: Network, path: Path) -> dict[str, Any]:
+    """Where the code of the gate is, seen from the file; empty for a gate that is not code."""
+    there = [place for place in network.gate_places if place.exists()]
+    return {"gate": {"location": path_from(there[0], path.parent)}} if there and is_code(network.attention.gate) else {}
 
 
 def plain(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -57,7 +66,10 @@ def _network(metadata: Mapping[str, str], path: Path) -> Network:
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else None
         raise DataError(f"{path} has format {found}, this bamgate reads format {FORMAT}")
-    return Network.from_dict(about.get("network"), str(path))
+    network = Network.from_dict(about.get("network"), str(path))
+    gate = about.get("gate")
+    record = {**(gate if isinstance(gate, dict) else {}), "name": network.attention.gate}
+    return replace(network, gate_places=tuple(places_of(record, path.parent)))
 
 
 def read_torch(path: Path, sha256: str | None = None) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -10,7 +11,7 @@ from torch import nn
 from bamgate.backbones import Size
 from bamgate.config import AttentionConfig
 from bamgate.errors import DataError, UsageError, nearest
-from bamgate.gates import Gate, fingerprint, load_gate
+from bamgate.gates import Gate, Stored, fingerprint, stored_gate
 from bamgate.models import build_model
 
 
@@ -29,6 +30,9 @@ class Network:
         mean, std: of each channel of the training bytes, 0 to 255: its images are scaled by them.
         dataset: what it was trained on, None where nobody has said.
         class_names: of its outputs in order, where they are names of folders.
+        gate_source_sha256: of the source of a gate that is code; None for all others.
+        gate_places: where that code may be.
+        source: the file that says all this, for messages.
     """
 
     model: str
@@ -41,15 +45,23 @@ class Network:
     std: tuple[float, ...]
     dataset: str | None = None
     class_names: tuple[str, ...] | None = None
+    gate_source_sha256: str | None = None
+    gate_places: tuple[Path, ...] = field(default=(), compare=False)
+    source: str = field(default="", compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types only."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Plain types only; without what is true of this machine alone."""
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        del plain["gate_places"], plain["source"]
+        if self.gate_source_sha256 is None:
+            del plain["gate_source_sha256"]
+        return plain
 
     @staticmethod
     def from_dict(plain: object, source: str) -> "Network":
         """What `to_dict` gave; DataError that names `source` and the key where something else stands there."""
-        values = _keys(plain, [item.name for item in fields(Network)], source, "network")
+        known = [item.name for item in fields(Network) if item.name not in ("gate_places", "source")]
+        values = _keys(plain, known, source, "network")
         for name in ("model", "gate_fingerprint"):
             _check(values, name, isinstance(values.get(name), str), "a text", source)
         for name in ("num_classes", "in_channels"):
@@ -61,6 +73,8 @@ class Network:
         _check(values, "image_size", is_size, "[height, width] in pixels", source)
         for name in ("mean", "std"):
             _check(values, name, _is_a_number_a_channel(values, name), "a list of one number a channel", source)
+        sha256 = values.get("gate_source_sha256")
+        _check(values, "gate_source_sha256", sha256 is None or isinstance(sha256, str), "a text", source)
         names = values.get("class_names")
         is_names = (
             isinstance(names, list) and len(names) == values["num_classes"] and all(type(n) is str for n in names)
@@ -68,7 +82,8 @@ class Network:
         _check(values, "class_names", names is None or is_names, "null or a list of a name a class", source)
         attention = read_attention(values.get("attention"), source)
         lists = {name: tuple(values[name]) for name in ("image_size", "mean", "std")}
-        return Network(**{**values, **lists, "attention": attention, "class_names": names and tuple(names)})
+        own = {"attention": attention, "class_names": names and tuple(names), "source": source}
+        return Network(**{**values, **lists, **own})
 
 
 def read_attention(plain: object, source: str) -> AttentionConfig:
@@ -107,16 +122,18 @@ def _is_a_number_a_channel(values: Mapping[str, Any], name: str) -> bool:
     return len(numbers) == values["in_channels"] and (name == "mean" or min(numbers) > 0)
 
 
-def build(network: Network, gate: Gate | None = None) -> nn.Module:
+def build(network: Network, gate: Gate | None = None, *, allow_code: bool = False) -> nn.Module:
     """The network with weights of no meaning yet; `load_weights` fills them in.
 
     Args:
         gate: the part that the configuration names; looked up by that name where it is not given.
+        allow_code: whether the code that the name may lead to is run, if its source is as it was.
 
     Raises:
-        UsageError: a name is unknown, or the gate is not the function that the weights were trained with.
+        UsageError: a name is unknown, or leads to code that is not to be run; or the gate is not the function that the
+            weights were trained with.
     """
-    part = gate or load_gate(network.attention.gate)
+    part = gate or stored_gate(_stored(network), allow_code=allow_code)
     found = fingerprint(part)
     if found != network.gate_fingerprint:
         raise UsageError(
@@ -131,4 +148,13 @@ def build(network: Network, gate: Gate | None = None) -> nn.Module:
         in_channels=network.in_channels,
         image_size=network.image_size,
         seed=0,
+    )
+
+
+def _stored(network: Network) -> Stored:
+    return Stored(
+        source=network.source or "the network",
+        name=network.attention.gate,
+        sha256=network.gate_source_sha256,
+        places=network.gate_places,
     )

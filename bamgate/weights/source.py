@@ -1,6 +1,7 @@
 """Where trained weights are found: a run, one of its cells, our safetensors, or a checkpoint of the authors'."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 from bamgate.data import DATASETS
 from bamgate.ended import EndedCell
 from bamgate.errors import DataError, UsageError
-from bamgate.gates import load_gate
+from bamgate.gate_names import is_code
+from bamgate.gates import load_gate, places_of
 from bamgate.sealed import read_json
 from bamgate.tables import EPOCHS
 from bamgate.training.checkpoint import CURRENT
@@ -19,24 +21,27 @@ from bamgate.weights.released import read_released
 from bamgate.weights.strict import load_weights, shortened
 
 
-def load_model(source: Path, *, model: str | None = None, gate: str | None = None) -> tuple[Network, nn.Module]:
+def load_model(
+    source: Path, *, model: str | None = None, gate: str | None = None, allow_code: bool = False
+) -> tuple[Network, nn.Module]:
     """The network of `load_network` with its weights in it, on the CPU, in evaluation mode.
 
     Args:
         source, model: see `load_network`.
         gate: where the gate is now, if its name does not lead there any more; it must be the same function.
+        allow_code: whether a gate that is code is run because the source names it, if the code is as it was.
 
     Raises:
         UsageError, DataError: see `load_network`, `build` and `load_weights`.
     """
     network, state = load_network(source, model=model)
-    net = build(network, load_gate(gate) if gate is not None else None)
+    net = build(network, load_gate(gate) if gate is not None else None, allow_code=allow_code)
     load_weights(net, state, str(source))
     return network, net.eval()
 
 
 def load_network(source: Path, *, model: str | None = None) -> tuple[Network, dict[str, Tensor]]:
-    """What network the weights at `source` belong to, and the weights by our names, on the CPU.
+    """What network the weights at `source` belong to, and the weights by our names, on the CPU. No gate is looked up.
 
     Args:
         source: the folder of a finished cell, or of a run that holds one; its checkpoint.pt; a .safetensors file of
@@ -101,17 +106,30 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
     stored = read_torch(cell / CURRENT, sha256=str(result.get("checkpoint_sha256")))
     state = {name.removeprefix("model/"): t for name, t in stored.items() if name.startswith("model/")}
     config, source = _config(cell), str(cell / "config.json")
-    return Network.from_dict(
+    gate, is_code_gate = _table(identity, "gate"), is_code(str(_table(config, "attention").get("gate")))
+    network = Network.from_dict(
         {
             **{name: config.get(name) for name in ("model", "attention", "dataset")},
             **(_widths_of_run(result) or widths(state, source)),
             "image_size": _image_size(config, source),
-            "gate_fingerprint": _table(identity, "gate").get("fingerprint"),
+            "gate_fingerprint": gate.get("fingerprint"),
+            **({"gate_source_sha256": gate.get("source_sha256")} if is_code_gate else {}),
             **{name: _table(result, "normalisation").get(name) for name in ("mean", "std")},
             "class_names": environment.get("class_names"),
         },
         source,
-    ), state
+    )
+    return replace(network, gate_places=tuple(_places(cell, gate, network.attention.gate))), state
+
+
+def _places(cell: Path, gate: Mapping[str, Any], name: str) -> list[Path]:
+    """Where the code of the gate may be; a study says it for all its cells."""
+    study = read_json(cell.parent.parent / "study.json") if cell.parent.name == "cells" else None
+    of_study = _table(_table(study or {}, "code"), name)
+    return [
+        *places_of({**gate, "name": name}, cell),
+        *(places_of({**of_study, "name": name}, cell.parent.parent) if of_study else []),
+    ]
 
 
 def _widths_of_run(result: Mapping[str, Any]) -> dict[str, Any]:
