@@ -3,13 +3,15 @@
 import functools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from bamgate.errors import UsageError, nearest
+from bamgate.gate_names import refuse_unprintable
 
 KEY = "option"
+LARGEST = 2**53  # of whole numbers: those that any reader of JSON keeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +74,12 @@ def normal(value: Any, kind: type) -> Any:
 def check_value(name: str, value: Any, kind: type, rule: Option) -> None:
     """UsageError unless `value`, in its normal form, is of that kind and within the rule."""
     if type(value) is not kind:
-        raise UsageError(f"{name} must be {_noun(kind)}, got {value!r}")
+        raise UsageError(f"{name} must be {_noun(kind)}, got {_shortened(value)}")
     if rule.choices and value not in rule.choices:
         hint = nearest(str(value), rule.choices)
         raise UsageError(f"unknown {name} {value!r}{hint} (allowed: {', '.join(rule.choices)})")
+    if isinstance(value, str):
+        refuse_unprintable(name, value)
     numbers: Any = value if kind is tuple else (value,)
     for number in numbers:
         if kind is tuple and type(number) is not float:
@@ -87,11 +91,19 @@ def check_value(name: str, value: Any, kind: type, rule: Option) -> None:
 def _check_range(name: str, number: float, rule: Option) -> None:
     too_low = rule.low is not None and (number <= rule.low if rule.above_low else number < rule.low)
     too_high = rule.high is not None and number > rule.high
-    if too_low or too_high or not math.isfinite(number):
-        raise UsageError(f"{name} must be {_range_text(rule)}, got {number!r}")
+    too_large = type(number) is int and abs(number) > LARGEST
+    if too_low or too_high or too_large or not math.isfinite(number):
+        raise UsageError(f"{name} must be {_range_text(rule, number)}, got {_shortened(number)}")
 
 
-def _range_text(rule: Option) -> str:
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:60]}... ({len(text):,} characters)"
+
+
+def _range_text(rule: Option, number: float) -> str:
+    if rule.high is None and type(number) is int and number > LARGEST:
+        rule = replace(rule, high=LARGEST)
     parts = []
     if rule.low is not None:
         parts.append(f"{'above' if rule.above_low else 'at least'} {_number(rule.low)}")
@@ -101,7 +113,7 @@ def _range_text(rule: Option) -> str:
 
 
 def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else f"{value:g}"
+    return str(int(value)) if value == int(value) and value < 1e16 else f"{value:.8g}"
 
 
 def _noun(kind: type) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bamgate.cli.settings import as_options
+from bamgate.errors import printable
 
 app = typer.Typer(help="Data sets: list, get, verify.", no_args_is_help=True)
 FOLDERS = "folder:NAME   images of your own, in DATA_DIR/NAME/{train,val}/CLASS/*.jpg (png, webp, bmp, ... as well)"
@@ -71,8 +72,8 @@ def verify(name: _Name, data_dir: _DataDir = None) -> None:
         with err().status("") as status:
             lines = data.verify(root, lambda done, total: status.update(f"{name}: {done:,} of {total:,} files"))
     except DamagedError as error:
-        typer.echo("\n".join(error.lines))
+        typer.echo("\n".join(map(printable, error.lines)))
         raise
-    typer.echo("\n".join(lines))
+    typer.echo("\n".join(map(printable, lines)))
     options = {"dataset": name} | ({"data_dir": str(data_dir)} if data_dir else {})
     err().print(f"Next: bamgate run {as_options(options)} --dry-run", markup=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bamgate.errors import UsageError
+from bamgate.errors import UsageError, printable
 
 if TYPE_CHECKING:
     from bamgate.gates import Gate, GateReport
@@ -103,7 +103,7 @@ def plot(
 
     names = gates or ["sigmoid", "tanh", "hard-sigmoid", "softsign"]
     plot_gates(pd.concat([_curve(load_gate(name), span) for name in names], ignore_index=True), out)
-    typer.echo(out)
+    typer.echo(printable(str(out)))
 
 
 def _curve(gate: "Gate", span: float) -> Any:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from bamgate.errors import printable
+
 HELP = """Write a study's report: report.html (opens alone), report.md, report.tex, tables, figures, and stats.json.
 
 It opens with the question, the verdict and how sure it is. Several folders of one study are joined. Folders of
@@ -62,7 +64,7 @@ def command(
     with err().status("drawing and writing"):
         stats = build(design, records, folders, target)
     show_verdicts(stats)
-    typer.echo(f"Report: {target / 'report.html'}")
+    typer.echo(printable(f"Report: {target / 'report.html'}"))
     words = ["bamgate", "reproduce", *map(str, folders), *(["--report", str(out)] if out else [])]
     err().print(f"Next: {shlex.join(words)}", markup=False)
 
@@ -78,7 +80,7 @@ def reproduce(folders: _Folders, report: _Report = None, json: _Json = False) ->
         print_json({**result._asdict(), "differences": [one._asdict() for one in result.differences]})
     else:
         for line in list(lines(result.differences))[:SHOWN]:
-            typer.echo(line)
+            typer.echo(printable(line))
         more = len(result.differences) - SHOWN
         if more > 0:
             typer.echo(f"and {more} more")

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from bamgate.errors import DataError
+from bamgate.errors import DataError, printable
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 SHOWN = 5  # names in a message; the rest is counted
@@ -80,6 +80,9 @@ def _split(root: Path, name: str) -> dict[str, list[str]]:
         raise DataError(f"{root / name} holds {held}; each image goes into {root / name}/CLASS/")
     if files:
         raise DataError(f"{root / name / min(files)} stands beside the class folders; move it into one or away")
+    for folder in folders:
+        if printable(folder) != folder:
+            raise DataError(f"{root / name} has a class folder {folder!r}: control characters in its name; rename it")
     return {folder: _class_files(root, f"{name}/{folder}") for folder in folders}
 
 
