@@ -99,6 +99,10 @@ CASES = [
     ("timm:regnety_0004", "timm has no model 'regnety_0004'; did you mean 'regnety_004'? (its list_models() names "),
     ("tim:resnet50", "unknown library of networks 'tim'; did you mean 'timm'? (allowed: torchvision, timm)"),
     (":resnet50", "unknown library of networks '' (allowed: torchvision, timm)"),
+    (
+        "timm:resnet50.a1_in1k",
+        "timm has no model 'resnet50.a1_in1k'; did you mean 'resnet50'? ('a1_in1k' names trained weights, ",
+    ),
     ("torchvision:", "torchvision has no model '' (its list_models() names "),
 ]
 

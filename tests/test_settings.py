@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from study_samples import HEAD
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.errors import UsageError
@@ -13,6 +14,7 @@ from bamgate.options import options_of
 from bamgate.recipes import RECIPES
 from bamgate.studies.plan import make_plan
 from bamgate.studies.settings import FIELDS, parse_seeds, read_file, split_gates
+from bamgate.studies.study import read_study
 
 
 def refusal(path: Path, text: str) -> str:
@@ -257,6 +259,7 @@ def test_a_folder_is_no_configuration_file(tmp_path: Path) -> None:
         (" 4 - 6 ", [4, 5, 6]),
         ("007", [7]),
         ("999999999", [999_999_999]),
+        ("1234567890,2147483646-2147483647", [1_234_567_890, 2_147_483_646, 2_147_483_647]),
         ("0-9999", list(range(10_000))),
     ],
 )
@@ -271,7 +274,10 @@ UNREADABLE = "seeds {!r} cannot be read (allowed: 0, 0-4 or 0,3,7-9)"
     ("text", "expected"),
     [
         *((text, UNREADABLE.format(text)) for text in ("", ",", "0,", "a", "-1", "1-", "1.5", "0-2-4", "1e3", "0;1")),
-        ("1234567890", UNREADABLE.format("1234567890")),
+        ("2147483648", "seed 2147483648 is too large (allowed: 0 to 2147483647)"),
+        ("1-9999999999", "seed 9999999999 is too large (allowed: 0 to 2147483647)"),
+        ("9" * 5000, "seed 99999999999999999999... is too large (allowed: 0 to 2147483647)"),
+        ("\u0663", UNREADABLE.format("\u0663")),
         ("0 1 2", UNREADABLE.format("0 1 2")),
         ("1,4-2", "seeds '4-2': a range rises and holds at most 10,000 seeds"),
         ("0-10000", "seeds '0-10000': a range rises and holds at most 10,000 seeds"),
@@ -329,3 +335,53 @@ FORMULA = st.recursive(
 @given(gates=st.lists(FORMULA.map("expr:{}".format), min_size=1, max_size=4))
 def test_formulas_of_any_depth_stay_whole(gates: list[str]) -> None:
     assert split_gates(",".join(gates)) == gates
+
+
+def test_a_byte_order_mark_is_no_part_of_the_settings(toml: Path) -> None:
+    toml.write_bytes("\ufeff[training]\nepochs = 3\nepocs = 4\n".encode())
+    with pytest.raises(UsageError, match=r"line 3: unknown key 'epocs' in \[training\]; did you mean 'epochs'"):
+        read_file(toml)
+    toml.write_bytes("\ufeffseeds = [1, 2]\n".encode())
+    assert read_file(toml) == {"seeds": "1,2"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"seeds = {'[' * 900}{']' * 900}", "cannot be read: its lists or tables are nested too deeply"),
+        (f"{'a.' * 5000}a = 1", "cannot be read: its lists or tables are nested too deeply"),
+        (f"epochs = {10**5000:#x}", "cannot be read: a number in it has too many digits"),
+        (f"epochs = 1{'0' * 5000}", "cannot be read: a number in it has too many digits"),
+        (f"epochs = 1{'0' * 400}", "unknown key 'epochs' in the top level"),
+        (
+            f"[training]\nepochs = 1{'0' * 400}",
+            "epochs must be at least 1 and at most 9007199254740992, got 1000",
+        ),
+        (f"[training]\nlr = 1{'0' * 400}", "line 2: lr must be a number, got 1000"),
+        ("[training]\nlr = 1e308", "line 2: lr must be at most 1e+38, got 1e+308"),
+    ],
+)
+def test_what_is_out_of_all_bounds_is_one_line(text: str, expected: str, toml: Path) -> None:
+    toml.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        make_plan(read_file(toml))
+    message = str(caught.value)
+    assert message.startswith(str(toml)) or text.endswith("1e308")
+    assert expected.removeprefix("line 2: " if text.endswith("1e308") else "") in message
+    assert "\n" not in message
+    assert len(message) < 600
+
+
+def test_a_rope_out_of_all_bounds(tmp_path: Path) -> None:
+    path = tmp_path / "s.toml"
+    path.write_text(f'{HEAD.replace("1.0", "1" + "0" * 400)}seeds = "0"\ngates = ["sigmoid"]\n')
+    with pytest.raises(UsageError, match="line 5: rope must be points of accuracy above 0 and below 100, got 1000"):
+        read_study(path)
+
+
+def test_paths_of_gates_lead_from_the_file(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        '[attention]\ngate = ["tanh", "./g.py:a", "/x/g.py:b", "my.mod:c", "expr:max(z, 0)"]\n'
+    )
+    gates = f"tanh,{tmp_path}/./g.py:a,/x/g.py:b,my.mod:c,expr:max(z, 0)"
+    assert read_file(tmp_path / "c.toml") == {"gate": gates}

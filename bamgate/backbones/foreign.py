@@ -60,6 +60,12 @@ LIBRARIES: dict[str, Callable[[str], Backbone]] = {"torchvision": _torchvision, 
 
 
 def _require(library: str, name: str, names: Collection[str]) -> None:
+    plain, dot, weights = name.partition(".")
+    if dot and plain in names and name not in names:
+        raise UsageError(
+            f"{library} has no model {name!r}; did you mean {plain!r}? ({weights!r} names trained weights, "
+            "and networks start untrained here)"
+        )
     if name not in names:
         raise UsageError(
             f"{library} has no model {name!r}{nearest(name, names)} (its list_models() names all {len(names)})"
