@@ -13,7 +13,7 @@ from bamgate.cli.settings import as_options, with_settings
 from bamgate.cli.signals import StopRequest
 from bamgate.config import WITHOUT_GATE
 from bamgate.errors import UsageError
-from bamgate.gate_names import code_refusal, is_code
+from bamgate.gate_names import code_refusal, is_code, refuse_unprintable
 from bamgate.studies.settings import Settings, read_file, split_gates
 
 if TYPE_CHECKING:
@@ -127,6 +127,7 @@ def _prepare(
     plan = make_plan(settings, given["data_dir"], partial(load_gate, folder=folder_of_code))
     resolve_device(given["device"])
     folder = given["out"] or plan.folder()
+    refuse_unprintable("--out", str(folder))
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"--out {str(folder)!r} is a file; name a folder")
     data_root, workers = given["data_dir"], given["workers"]

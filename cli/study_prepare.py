@@ -19,6 +19,7 @@ from bamgate.data import default_workers, find_dataset
 from bamgate.devices import resolve_device
 from bamgate.errors import UsageError
 from bamgate.experiment import Execution, StoppedError
+from bamgate.gate_names import refuse_unprintable
 from bamgate.sealed import read_json
 from bamgate.studies.catalogue import begun_in, file_of, find_study
 from bamgate.studies.code import gate_loader
@@ -93,7 +94,7 @@ def located(name: str, out: Path | None) -> tuple[Study, Path]:
 def prepare(name: str, given: Given) -> Prepared:
     """Everything that can be refused, then the folder with its study.json."""
     study, out = located(name, given.out)
-    load = gate_loader(study, allowed=given.code, file=file_of(name), out=out)
+    load = gate_loader(study, allowed=given.code, file=file_of(name), out=begun_in(name) or out)
     cells = expand(study, given.data_dir, load)
     number = len({cell.config.cell for cell in cells})
     if number > MANY and not given.yes:
@@ -101,6 +102,7 @@ def prepare(name: str, given: Given) -> Prepared:
     resolve_device(given.device)
     gpus = visible_gpus() if given.device == "cuda" else []
     jobs = min(_jobs(given, len(gpus)), number)
+    refuse_unprintable("--out", str(out))
     if out.exists() and not out.is_dir():
         raise UsageError(f"--out {str(out)!r} is a file; name a folder")
     workers = _workers(cells, given, jobs)
@@ -181,7 +183,7 @@ def plan_facts(
 ) -> dict[str, Any]:
     """What `bamgate study plan` says; nothing is written."""
     study, folder = located(name, out)
-    load = gate_loader(study, allowed=code, file=file_of(name), out=folder)
+    load = gate_loader(study, allowed=code, file=file_of(name), out=begun_in(name) or folder)
     execution = Execution(device=device, data_root=data_dir)
     resolve_device(device)
     cells = expand(study, data_dir, load)

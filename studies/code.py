@@ -35,7 +35,7 @@ def gate_loader(study: Study, *, allowed: bool, file: Path | None, out: Path) ->
         UsageError: a gate is code, and that is not allowed.
     """
     require_code(study, allowed)
-    records: dict[str, dict[str, str]] = (read_json(out / "study.json") or {}).get("code", {})
+    records = _records(read_json(out / "study.json") or {})
     loaded: dict[str, Gate] = {}
 
     def load(spec: str) -> Gate:
@@ -47,7 +47,14 @@ def gate_loader(study: Study, *, allowed: bool, file: Path | None, out: Path) ->
     return load
 
 
-def _load(study: Study, spec: str, record: dict[str, str] | None, file: Path | None, out: Path) -> Gate:
+def _records(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a study.json holds of gates that are code, by their names; of what was edited, all that has its form."""
+    code = content.get("code")
+    facts = code.items() if isinstance(code, dict) else ()
+    return {name: record for name, record in facts if isinstance(record, dict)}
+
+
+def _load(study: Study, spec: str, record: dict[str, Any] | None, file: Path | None, out: Path) -> Gate:
     if not is_code(spec):
         return load_gate(spec)
     if file is None:
@@ -56,7 +63,7 @@ def _load(study: Study, spec: str, record: dict[str, str] | None, file: Path | N
         other_way = "go on with the study's file, in another --out if the gate has changed"
         stored = Stored(source=str(out), name=spec, sha256=sha256, places=places, other_way=other_way)
         return stored_gate(stored, allow_code=True)
-    if record is not None and find_code(spec, file.parent).sha256 != record["source_sha256"]:
+    if record is not None and find_code(spec, file.parent).sha256 != record.get("source_sha256"):
         raise UsageError(
             f"gate {spec!r} is not the code it was when {out} was begun, and nothing of it was run; "
             "give it another name or choose another --out"
@@ -84,11 +91,13 @@ def code_facts(gate: Gate, out: Path) -> dict[str, dict[str, str]]:
 
 def with_code_from(part: Path, content: dict[str, Any], out: Path) -> dict[str, Any]:
     """study.json of the folder `part`, as it stands in `out`: code is found again from there."""
-    if "code" not in content or part.resolve() == out.resolve():
+    records = _records(content)
+    if not records or part.resolve() == out.resolve():
         return content
-    moved = {name: {**facts, **_moved(facts, part, out)} for name, facts in content["code"].items()}
-    return {**content, "code": moved}
+    return {**content, "code": {name: _moved(facts, part, out) for name, facts in records.items()}}
 
 
-def _moved(facts: dict[str, str], part: Path, out: Path) -> dict[str, str]:
-    return {"location": path_from((part / facts["location"]).resolve(), out)} if "location" in facts else {}
+def _moved(facts: dict[str, Any], part: Path, out: Path) -> dict[str, Any]:
+    location = facts.get("location")
+    moved = {"location": path_from(part.resolve() / location, out)} if isinstance(location, str) else {}
+    return {**facts, **moved}

@@ -109,6 +109,9 @@ def test_a_run_is_evaluated_from_any_folder(
     # The code can be named instead; then it is the network's own gate.
     shown = done("evaluate", str(folder), "--gate", marker.spec)
     assert [line.split()[-1] for line in shown.splitlines() if line.startswith("gate own.py:g")] == ["0"]
+    other = Marker(tmp_path, name="own.py", factor="100")
+    assert "nothing of it was run" in refused("evaluate", str(folder), "--gate", other.spec)
+    assert "gate own.py:g" in done("evaluate", str(folder), "--gate", other.spec, "--allow-code")
     assert done("convert", str(folder), str(tmp_path / "w.safetensors"), "--gate", marker.spec)
     assert done("evaluate", str(tmp_path / "w.safetensors"), "--allow-code") == table
 
@@ -252,6 +255,8 @@ def test_a_study_folder_finds_its_gate_from_anywhere(
         assert marker.was_run()
         assert "seeds 1 added" in done("study", "add-seeds", str(folder), "1", "--allow-code")
         assert marker.was_run()
+    assert "4 missing in x" in done("study", "plan", str(begun), "--out", "x", "--no-measure", "--allow-code")
+    assert marker.was_run()
     line = refused("study", "plan", str(tmp_path / "deep" / "part"), "--no-measure", "--allow-code")
     assert f"the code of gate './evil.py:g' is not at {tmp_path / 'deep' / 'evil.py'} nor " in line
     marker.write("4")

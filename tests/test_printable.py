@@ -105,6 +105,14 @@ def test_a_gate_whose_file_name_is_not_utf8(tmp_path: Path) -> None:
         load_gate("g\udcff.py:f")
 
 
+def test_a_folder_that_drives_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words in (["run", "--epochs", "1"], ["study", "run", str(study_file(tmp_path))]):
+        line = refused(*words, "--out", "runs/a\nb")
+        assert line == "--out 'runs/a\\nb' has control characters or line breaks in it; leave them out"
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
+
+
 @pytest.mark.parametrize("key", ["question", "cost", "expected"])
 def test_texts_of_a_study_are_one_printable_line(key: str, tmp_path: Path) -> None:
     path = study_file(tmp_path)

@@ -15,7 +15,7 @@ from bamgate.errors import UsageError
 from bamgate.evaluation.scores import Scores, score
 from bamgate.evaluation.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
 from bamgate.experiment import Execution
-from bamgate.gates import Gate
+from bamgate.gates import Gate, fingerprint
 from bamgate.weights import build, load_network, load_weights
 
 BATCH = 128
@@ -39,7 +39,7 @@ class Subject:
         dataset: a data set with the same classes and channels; by default the one that it was trained on.
         image_size: pixels a side, for image folders; by default as trained.
         allow_code: whether a gate that is code is run because the source names it, if the code is as it was.
-        gates: loaded by the user; if one goes by the name of the network's own, that is built with it.
+        gates: loaded by the user; if one is the network's own by name and function, the network is built with it.
 
     Raises:
         UsageError, DataError: something is missing or does not fit; nothing has been computed.
@@ -66,7 +66,8 @@ class Subject:
             raise UsageError(f"{source} does not say what it was trained on; name a data set: --dataset imagenet")
         self.data = self._find(name, image_size)
         self._check()
-        own = next((gate for gate in gates if gate.name == self.network.attention.gate), None)
+        trained = (self.network.attention.gate, self.network.gate_fingerprint)
+        own = next((gate for gate in gates if (gate.name, fingerprint(gate)) == trained), None)
         self.model = build(self.network, own, allow_code=allow_code)
         load_weights(self.model, state, str(source))
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)

@@ -119,17 +119,15 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
         },
         source,
     )
-    return replace(network, gate_places=tuple(_places(cell, gate, network.attention.gate))), state
+    return (replace(network, gate_places=_places(cell, gate, network)) if is_code_gate else network), state
 
 
-def _places(cell: Path, gate: Mapping[str, Any], name: str) -> list[Path]:
-    """Where the code of the gate may be; a study says it for all its cells."""
-    study = read_json(cell.parent.parent / "study.json") if cell.parent.name == "cells" else None
-    of_study = _table(_table(study or {}, "code"), name)
-    return [
-        *places_of({**gate, "name": name}, cell),
-        *(places_of({**of_study, "name": name}, cell.parent.parent) if of_study else []),
-    ]
+def _places(cell: Path, gate: Mapping[str, Any], network: Network) -> tuple[Path, ...]:
+    """Where the code of the gate may be. A study says it for all its cells."""
+    name, folder = network.attention.gate, cell.absolute().parent.parent
+    of_study = _table(_table(read_json(folder / "study.json") or {}, "code"), name)
+    places = places_of({**gate, "name": name}, cell)
+    return (*places, *(places_of({**of_study, "name": name}, folder) if of_study else ()))
 
 
 def _widths_of_run(result: Mapping[str, Any]) -> dict[str, Any]:
