@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import torch
 
+from bamgate.errors import UsageError
+
 _MASK_63 = (1 << 63) - 1
 
 
@@ -29,13 +31,19 @@ def drawing_from(key: int, device: torch.device | None = None) -> Iterator[None]
     """What is drawn inside, weights or dropout, comes from `key`; torch's own generators are as before afterwards.
 
     Args:
-        device: its generator is meant too, besides the CPU's.
+        device: the CPU, or a GPU whose generator is meant too. No other GPU's is touched.
+
+    Raises:
+        UsageError: a kind of device whose generator would not be seeded.
     """
+    if device is not None and device.type not in ("cpu", "cuda"):
+        raise UsageError(f"what is drawn on {str(device)!r} cannot be seeded (allowed: cpu, cuda, cuda:N)")
     devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.default_generator.manual_seed(key)
-        if devices:
-            torch.cuda.manual_seed(key)
+        for gpu in devices:
+            with torch.cuda.device(gpu):  # manual_seed speaks of the current GPU
+                torch.cuda.manual_seed(key)
         yield
 
 

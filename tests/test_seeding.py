@@ -1,6 +1,9 @@
 """Seeded randomness against SplitMix64 in plain Python integers, and streams that do not meet."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bamgate.seeding import generator, hashed_integers, stream_key
+from bamgate.errors import UsageError
+from bamgate.seeding import drawing_from, generator, hashed_integers, stream_key
 
 MASK = (1 << 64) - 1
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -115,3 +119,77 @@ def test_the_global_state_is_left_alone() -> None:
     after_numpy = np.random.get_state()
     assert before_numpy[2:] == after_numpy[2:]
     assert np.array_equal(before_numpy[1], after_numpy[1])
+
+
+class TwoGpus:
+    """What `torch.cuda` has to say about randomness, for two GPUs that are not there. GPU 0 is the current one."""
+
+    def __init__(self) -> None:
+        self.keys: dict[int, int] = {0: 100, 1: 101}
+        self.current = 0
+
+    def index(self, device: Any) -> int:
+        index = torch.device(device).index
+        return self.current if index is None else index
+
+    def get_rng_state(self, device: Any = "cuda") -> torch.Tensor:
+        return torch.tensor(self.keys[self.index(device)])
+
+    def set_rng_state(self, state: torch.Tensor, device: Any = "cuda") -> None:
+        self.keys[self.index(device)] = int(state)
+
+    def manual_seed(self, key: int) -> None:
+        self.keys[self.current] = key
+
+    @contextlib.contextmanager
+    def device(self, device: Any) -> Iterator[None]:
+        before, self.current = self.current, self.index(device)
+        yield
+        self.current = before
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> TwoGpus:
+    fake = TwoGpus()
+    for name in ("get_rng_state", "set_rng_state", "manual_seed", "device"):
+        monkeypatch.setattr(torch.cuda, name, getattr(fake, name))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    return fake
+
+
+@pytest.mark.parametrize(("device", "inside"), [("cuda:1", [100, 7]), ("cuda:0", [7, 101]), ("cuda", [7, 101])])
+def test_the_named_gpu_is_seeded_and_no_other_is_touched(gpus: TwoGpus, device: str, inside: list[int]) -> None:
+    with drawing_from(7, torch.device(device)):
+        assert list(gpus.keys.values()) == inside
+        assert gpus.current == 0
+        gpus.keys[torch.device(device).index or 0] = 55  # something is drawn
+    assert list(gpus.keys.values()) == [100, 101]
+
+
+def test_on_the_cpu_no_gpu_is_asked(gpus: TwoGpus) -> None:
+    with drawing_from(7, torch.device("cpu")):
+        assert list(gpus.keys.values()) == [100, 101]
+        first = torch.rand(3)
+    with drawing_from(7):
+        assert torch.equal(torch.rand(3), first)
+
+
+def test_a_device_whose_draws_cannot_be_seeded_is_refused() -> None:
+    before = torch.get_rng_state()
+    with pytest.raises(UsageError) as caught, drawing_from(7, torch.device("mps")):
+        pass
+    assert str(caught.value) == "what is drawn on 'mps' cannot be seeded (allowed: cpu, cuda, cuda:N)"
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.gpu
+def test_the_last_gpu_draws_the_same_from_the_same_key(cuda: torch.device) -> None:
+    """With several GPUs it is not the current one."""
+    last, before = torch.device("cuda", torch.cuda.device_count() - 1), torch.cuda.get_rng_state(0)
+    drawn = []
+    for key in (7, 7, 8):
+        with drawing_from(key, last):
+            drawn.append(torch.rand(8, device=last))
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(torch.cuda.get_rng_state(0), before)
