@@ -130,8 +130,11 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
     require_one_listing(out, config, _data_facts(splits).get("listing_sha256"))
     if not in_study:  # a study has the marks of all its gates in study.json
         require_one_gate(out, gate_facts(gate))
-    log = open_cell(out, config, in_study=in_study)
-    with sole_writer(log.folder), contextlib.closing(trainer.loader), dead_workers_named():
+    with contextlib.ExitStack() as held:
+        held.enter_context(dead_workers_named())
+        held.enter_context(contextlib.closing(trainer.loader)).begin()
+        log = open_cell(out, config, in_study=in_study)
+        held.enter_context(sole_writer(log.folder))
         log.claim(_identity(config, gate, None if in_study else log.folder))
         environment = {"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)}
         log.bind(environment, begun=any(log.folder.glob("checkpoint*")))

@@ -1,11 +1,6 @@
 """Batches from files: the right part of the right picture, whoever decodes it and wherever a run was cut."""
 
 import math
-import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +13,11 @@ from torch import Tensor
 from torchvision import transforms
 from torchvision.transforms import functional as F
 
-from bamgate.data import FileLoader, FileSplit, file_loader, find_dataset
+from bamgate.data import FileLoader, FileSplit, find_dataset
 from bamgate.data.crops import CHANCES, Box, chances, evaluation_crop, middle_box, random_box, training_crop
 from bamgate.data.decode import read_image
-from bamgate.data.file_loader import MEAN, STD, dead_workers_named
-from bamgate.errors import DataError, TryAgainError, UsageError
+from bamgate.data.file_loader import MEAN, STD
+from bamgate.errors import DataError, UsageError
 from bamgate.seeding import stream_key
 
 Batches = list[tuple[Tensor, Tensor]]
@@ -136,98 +131,6 @@ def test_a_damaged_file_ends_the_pass_and_is_named(tmp_path: Path, workers: int)
         list(loader.training_batches(0))
     assert str(caught.value) == f"{path} cannot be read: No such file or directory"
     loader.close()
-
-
-def _children() -> set[int]:
-    """Processes that this one has started and that are alive."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid() and fields[0] != "Z":
-            found.add(int(stat.parent.name))
-    return found
-
-
-@pytest.fixture
-def workers(folder: Path) -> Iterator[tuple[FileLoader, Iterator[tuple[Tensor, Tensor]], set[int]]]:
-    """A loader in the middle of a pass, and its two processes."""
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("needs /proc")
-    before, loader = _children(), _loader(folder, workers=2)
-    batches = loader.training_batches(0)
-    next(batches)
-    yield loader, batches, _children() - before
-    loader.close()
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_signal_to_the_whole_group_leaves_the_workers_to_the_run(workers: Any) -> None:
-    loader, batches, processes = workers
-    assert len(processes) == 2
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        for process in processes:
-            os.kill(process, number)
-    assert len(list(batches)) == 3
-    assert processes <= _children()
-    del batches
-    loader.close()
-    deadline = time.monotonic() + 20
-    while processes & _children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not processes & _children()
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_signal_before_a_worker_has_begun_is_no_end_of_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not Path("/proc/self/stat").exists():
-        pytest.skip("needs /proc")
-    begin, before, hit = file_loader._begin_worker, _children(), set()
-
-    def slowly(number: int) -> None:
-        time.sleep(1)
-        begin(number)
-
-    def as_soon_as_they_are_there() -> None:
-        while len(hit) < 2:
-            for process in _children() - before - hit:
-                os.kill(process, signal.SIGINT)
-                os.kill(process, signal.SIGHUP)
-                hit.add(process)
-
-    monkeypatch.setattr(file_loader, "_begin_worker", slowly)
-    loader, sender = _loader(folder, workers=2), threading.Thread(target=as_soon_as_they_are_there, daemon=True)
-    sender.start()
-    assert len(list(loader.training_batches(0))) == 4
-    sender.join(20)
-    assert len(hit) == 2
-    assert hit <= _children()
-    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    loader.close()
-
-
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_worker_that_dies_is_one_line_that_says_how_to_go_on(workers: Any) -> None:
-    _, batches, processes = workers
-
-    def lose_one() -> None:
-        with dead_workers_named():
-            os.kill(min(processes), signal.SIGKILL)
-            time.sleep(1)
-            list(batches)
-
-    with pytest.raises(TryAgainError) as caught:
-        lose_one()
-    assert str(caught.value).startswith("a process that decodes images has died (DataLoader worker (pid")
-    assert str(caught.value).endswith("use fewer --workers. The same command goes on from the last checkpoint")
-    assert "\n" not in str(caught.value)
-
-
-def test_other_errors_pass_as_they_are() -> None:
-    with pytest.raises(RuntimeError, match=r"^something else$"), dead_workers_named():
-        raise RuntimeError("something else")
 
 
 def test_the_global_randomness_is_left_alone(folder: Path) -> None:

@@ -17,13 +17,13 @@ from bamgate.data.dataset import default_root as default_root
 from bamgate.data.file_loader import MEAN as MEAN
 from bamgate.data.file_loader import STD as STD
 from bamgate.data.file_loader import FileLoader as FileLoader
-from bamgate.data.file_loader import dead_workers_named as dead_workers_named
-from bamgate.data.file_loader import default_workers as default_workers
 from bamgate.data.folder import IMAGE_SIZE as IMAGE_SIZE
 from bamgate.data.folder import find_dataset as find_dataset
 from bamgate.data.loader import ImageLoader as ImageLoader
 from bamgate.data.loader import Normalisation as Normalisation
 from bamgate.data.loader import augmented as augmented
+from bamgate.data.processes import dead_workers_named as dead_workers_named
+from bamgate.data.processes import default_workers as default_workers
 
 __all__ = [
     "DATASETS",

@@ -39,6 +39,10 @@ class Batches(Protocol):
         """(x, labels, masks) of at most `count` test images."""
         ...
 
+    def begin(self) -> None:
+        """Start whatever the batches need; TryAgainError where the machine is short of something."""
+        ...
+
     def close(self) -> None:
         """Give back what was held for the batches."""
         ...

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from bamgate.errors import DataError, one_line
+from bamgate.data.processes import shortage
+from bamgate.errors import DataError, TryAgainError, one_line
 
 SMALLEST = 8  # pixels a side; less is no photograph
 
@@ -27,6 +28,8 @@ def read_image(path: Path) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's formats have each their own
+        if reason := shortage(error):
+            raise TryAgainError(f"{path} cannot be read now: {reason}") from None
         raise DataError(f"{path} {_reason(path, error)}") from None
     if min(image.size) < SMALLEST:
         raise DataError(f"{path} is {image.width}x{image.height} pixels; an image has at least {SMALLEST} a side")

@@ -4,12 +4,8 @@ A sample's crop comes from (seed, epoch, index) alone, so a run depends neither 
 it was cut into calls.
 """
 
-import contextlib
-import os
-import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -20,13 +16,12 @@ from bamgate.data.crops import chances, evaluation_crop, training_crop
 from bamgate.data.dataset import FileSplit, check_augment
 from bamgate.data.decode import read_image
 from bamgate.data.loader import Normalisation, epoch_order, steps_an_epoch
-from bamgate.errors import DataError, TryAgainError
+from bamgate.data.processes import answers, begin, shortage, unadvised
+from bamgate.errors import BamgateError, TryAgainError
 from bamgate.seeding import generator, stream_key
 
 # ImageNet's, on the scale 0 to 1; what everybody uses for photographs.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Signals that reach a whole group of processes at once: Ctrl-C, a closed terminal, a scheduler's warning, its end.
-_OF_GROUPS = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGTERM") if hasattr(signal, name)}
 
 
 class Request(NamedTuple):
@@ -96,14 +91,30 @@ class FileLoader:
         x, labels = next(self._batches(part, torch.arange(len(part)), len(part), None))
         return x, labels, None
 
+    def begin(self) -> None:
+        """Start the processes that decode, and see that each can hand over as many images as it will.
+
+        Raises:
+            TryAgainError: not all of them can be started or can send what they made. None is left.
+            DataError: the first test image cannot be decoded.
+        """
+        if self.workers:
+            try:
+                # As many batches at once as torch has on their way: two a process.
+                one = Request(self.test.paths[:1], [0], None)
+                list(self._answers([one] * (2 * self.workers)))
+            except BaseException:
+                self.close()
+                raise
+
     def close(self) -> None:
         """End the worker processes; the next batch would start new ones."""
         self._processes = None
 
     def _batches(self, split: FileSplit, order: Tensor, size: int, key: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         rows = torch.split(order, size)
-        answers = self._answers(Request([split.paths[i] for i in row.tolist()], row.tolist(), key) for row in rows)
-        for row, images in zip(rows, answers, strict=True):
+        made = self._answers(Request([split.paths[i] for i in row.tolist()], row.tolist(), key) for row in rows)
+        for row, images in zip(rows, made, strict=True):
             images = images.to(self.device, non_blocking=True).permute(0, 2, 3, 1)
             x = self.normalise(images, channels_last=self.channels_last)
             yield x, split.labels[row].to(self.device, non_blocking=True)
@@ -111,48 +122,58 @@ class FileLoader:
     def _answers(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         """uint8 B, C, S, S for each request, in order."""
         self._pass = present = self._pass + 1
-        answers = map(self._decoder.__getitem__, requests) if self.workers == 0 else self._from_processes(requests)
+        made = map(self._decoder.__getitem__, requests) if self.workers == 0 else self._from_processes(requests)
         try:
-            for answer in answers:
+            for answer in made:
                 assert present == self._pass, "another pass over the same loader has begun"
-                if isinstance(answer, str):
-                    raise DataError(answer)
+                if isinstance(answer, BamgateError):
+                    raise answer
                 yield answer
         finally:
-            del answers  # the traceback of an error would keep the processes
+            del made  # the traceback of an error would keep the processes
 
-    def _from_processes(self, requests: Iterable[Request]) -> Iterator[Tensor | str]:
+    def _from_processes(self, requests: Iterable[Request]) -> Iterator[Tensor | BamgateError]:
         if self._processes is None:
-            self._processes = DataLoader(
-                self._decoder,
-                batch_size=None,
-                sampler=self._queue,
-                num_workers=self.workers,
-                persistent_workers=True,
-                pin_memory=self.device.type == "cuda",
-                worker_init_fn=_begin_worker,
-                generator=generator(self.seed, "workers"),  # or torch's own would be drawn from
-            )
+            # Loaded once, here: each process would take seconds for it.
+            import torchvision.transforms.v2.functional  # noqa: F401
+
+            with unadvised():
+                self._processes = DataLoader(
+                    self._decoder,
+                    batch_size=None,
+                    sampler=self._queue,
+                    num_workers=self.workers,
+                    persistent_workers=True,
+                    pin_memory=self.device.type == "cuda",
+                    worker_init_fn=begin,
+                    generator=generator(self.seed, "workers"),  # or torch's own would be drawn from
+                )
         self._queue.requests = requests
-        with _signals_held_back():
-            return iter(self._processes)
+        return answers(self._processes)
 
 
-class Decoder(Dataset[Tensor | str]):
-    """What a worker process does: a request in, its images or the line that says what is wrong with one of them."""
+class Decoder(Dataset[Tensor | BamgateError]):
+    """What a decoding process does: a request in, its images or the error that says what is wrong with one of them."""
 
     def __init__(self, root: Path, size: int) -> None:
         self.root, self.size = root, size
 
-    def __getitem__(self, request: Request) -> Tensor | str:
+    def __getitem__(self, request: Request) -> Tensor | BamgateError:
+        try:
+            return self._images(request)
+        except BamgateError as error:
+            return error
+        except (MemoryError, OSError, RuntimeError) as error:
+            if reason := shortage(error):
+                return TryAgainError(f"{len(request.paths)} images cannot be decoded now: {reason}")
+            raise
+
+    def _images(self, request: Request) -> Tensor:
         images = torch.empty(len(request.paths), 3, self.size, self.size, dtype=torch.uint8)
         random = [] if request.key is None else chances(request.key, request.numbers)
-        try:
-            for i, path in enumerate(request.paths):
-                image = read_image(self.root / path)
-                images[i] = training_crop(image, self.size, random[i]) if random else evaluation_crop(image, self.size)
-        except DataError as error:
-            return str(error)
+        for i, path in enumerate(request.paths):
+            image = read_image(self.root / path)
+            images[i] = training_crop(image, self.size, random[i]) if random else evaluation_crop(image, self.size)
         return images
 
 
@@ -163,49 +184,3 @@ class _Queue:
 
     def __iter__(self) -> Iterator[Request]:
         return iter(self.requests)
-
-
-@contextlib.contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """A process that is started in here gets no signal before `_begin_worker` has said what it does with them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_GROUPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _begin_worker(number: int) -> None:
-    """Signals that reach a whole group of processes are for the run, which saves and then ends its workers."""
-    for one in _OF_GROUPS - {signal.SIGTERM}:
-        signal.signal(one, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _only_the_second_ends_it)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _OF_GROUPS)
-
-
-def _only_the_second_ends_it(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, lambda *_: os._exit(0))
-
-
-@contextlib.contextmanager
-def dead_workers_named() -> Iterator[None]:
-    """Turn torch's word of a killed worker, which comes at any moment, into one line that says how to go on."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not str(error).startswith("DataLoader worker"):
-            raise
-        raise TryAgainError(
-            f"a process that decodes images has died ({str(error).splitlines()[0].strip(' .')}); if memory was short, "
-            "use fewer --workers. The same command goes on from the last checkpoint"
-        ) from error
-
-
-def default_workers() -> int:
-    """One for each core of this process but the one that trains; at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)

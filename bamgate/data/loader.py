@@ -143,5 +143,8 @@ class ImageLoader:
         part = self.test.first(count)
         return self.normalise(part.images, channels_last=self.channels_last), part.labels, part.masks
 
+    def begin(self) -> None:
+        """Nothing to start."""
+
     def close(self) -> None:
         """Nothing to end."""

@@ -9,7 +9,16 @@ from typing import Any, cast
 import torch
 
 from bamgate.config import TrainingConfig
-from bamgate.data import Batches, DataSet, FileSplit, Normalisation, Splits, find_dataset, make_loader
+from bamgate.data import (
+    Batches,
+    DataSet,
+    FileSplit,
+    Normalisation,
+    Splits,
+    dead_workers_named,
+    find_dataset,
+    make_loader,
+)
 from bamgate.devices import resolve_device
 from bamgate.errors import UsageError
 from bamgate.evaluation.scores import Scores, score
@@ -143,7 +152,8 @@ class Subject:
 
     def answers(self) -> Answers:
         """One pass over the test images."""
-        return answers_of(self.model, self.loader.evaluation_batches(), self.autocast)
+        with dead_workers_named():
+            return answers_of(self.model, self.loader.evaluation_batches(), self.autocast)
 
     def facts(self) -> dict[str, Any]:
         """What was evaluated, in plain types."""
