@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import ExifTags, Image
-
 from bamgate.data.dataset import Tell
-from bamgate.data.decode import read_image
+from bamgate.data.decode import read_picture
 from bamgate.data.listing import Listing
-from bamgate.errors import DataError
+from bamgate.errors import DataError, TryAgainError
 
-KINDS = {"RGB": "", "L": "greyscale", "1": "black and white", "P": "palette", "PA": "palette", "RGBA": "alpha"}
 TELL_EVERY = 100  # files
 
 
@@ -59,19 +56,16 @@ def _in_threads(paths: list[Path]) -> Iterator[list[str] | DataError]:
     """Decoding leaves Python's lock alone, so threads are enough; in pieces, so that Ctrl-C is heard."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), 256):
-            yield from pool.map(_look, paths[start : start + 256])
+            try:
+                found = pool.map(_look, paths[start : start + 256])
+            except RuntimeError as error:
+                raise TryAgainError(f"the files cannot be decoded now: {error}; raise the limit (ulimit -u)") from None
+            yield from found
 
 
 def _look(path: Path) -> list[str] | DataError:
-    """The unusual kinds that a file is of, or what is wrong with it."""
+    """The unusual kinds that a file is of, or what is wrong with it, as training finds it."""
     try:
-        read_image(path)
+        return read_picture(path).kinds
     except DataError as error:
         return error
-    with Image.open(path) as image:
-        kind = "16 bit" if image.mode.startswith("I") else KINDS.get(image.mode, image.mode)
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
-        format_ = image.format or ""
-    named = "jpeg" if path.suffix.lower() in (".jpg", ".jpeg") else ""
-    misnamed = named == "jpeg" and format_ not in ("JPEG", "MPO")
-    return [text for text in (kind, "turned by EXIF" * turned, f"{format_} named as JPEG" * misnamed) if text]
