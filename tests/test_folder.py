@@ -269,6 +269,21 @@ def test_transparency_is_dropped_and_16_bits_are_cut(tmp_path: Path) -> None:
     assert _pixels(save(tmp_path / "bits.png", Image.new("1", (16, 16), 1)))[3, 3].tolist() == [255, 255, 255]
 
 
+@pytest.mark.parametrize("both", [False, True])
+def test_one_class_written_in_two_ways_is_named_so_that_it_shows(root: Path, both: bool) -> None:
+    """Composed and decomposed letters, as archives from macOS have them: on the screen they look the same."""
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+    (root / "train" / "class-0").rename(root / "train" / composed)
+    (root / "val" / "class-0").rename(root / "val" / decomposed)
+    if both:
+        shutil.copytree(root / "train" / composed, root / "train" / decomposed)
+        shutil.copytree(root / "val" / decomposed, root / "val" / composed)
+    assert refusal(root) == (
+        f"{root} has a class {composed!r} that is written in two ways, 'cafe\\u0301' and 'caf\\xe9'; "
+        "rename the folders of one"
+    )
+
+
 def test_a_name_may_lie_about_the_format(tmp_path: Path) -> None:
     path = tmp_path / "png.JPEG"
     smooth(1, 20, 30).save(path, format="PNG")

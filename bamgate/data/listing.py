@@ -4,6 +4,7 @@ import functools
 import hashlib
 import os
 import stat
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,7 +123,20 @@ def _entries(folder: Path) -> list["os.DirEntry[str]"]:
         raise DataError(f"{folder} cannot be read: {error.strerror}") from None
 
 
+def _told_apart(root: Path, classes: set[str]) -> None:
+    """Names that look the same are one class, whose letters two file systems have written in two ways."""
+    seen: dict[str, str] = {}
+    for name in sorted(classes):
+        other = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if other != name:
+            raise DataError(
+                f"{root} has a class {name!r} that is written in two ways, {other!a} and {name!a}; "
+                "rename the folders of one"
+            )
+
+
 def _same_classes(root: Path, evaluation: str, train: set[str], test: set[str]) -> None:
+    _told_apart(root, train | test)
     for here, there, only in (("train", evaluation, train - test), (evaluation, "train", test - train)):
         if only:
             shown = ", ".join(sorted(only)[:SHOWN]) + (", ..." if len(only) > SHOWN else "")
