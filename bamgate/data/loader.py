@@ -3,6 +3,7 @@
 A sample's crop and flip come from (seed, epoch, index) alone, so a run does not depend on how it was cut into calls.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,15 +39,25 @@ class Normalisation:
         layout = torch.channels_last if channels_last else torch.contiguous_format
         # Into its layout as bytes, a quarter of the floats; in place, as fresh memory costs more than the arithmetic.
         x = images_BHWC.permute(0, 3, 1, 2).contiguous(memory_format=layout).float()
-        mean, std = self.mean.float(), self.std.float()
         if channels_last:
             # Whole rows at once: three neighbours at a time are slow on a CPU.
             _, channels, height, width = x.shape
-            rows = x.permute(0, 2, 3, 1).view(-1, height, width * channels)
-            rows.sub_(mean.repeat(width)).div_(std.repeat(width))
+            mean, std = self._repeated(width)
+            x.permute(0, 2, 3, 1).view(-1, height, width * channels).sub_(mean).div_(std)
         else:
+            mean, std = self._repeated(1)
             x.sub_(mean[:, None, None]).div_(std[:, None, None])
         return x
+
+    def _repeated(self, width: int) -> tuple[Tensor, Tensor]:
+        """Mean and SD in fp32, `width` times one after the other; kept, as every batch needs them."""
+        if width not in self._rows:
+            self._rows[width] = (self.mean.float().repeat(width), self.std.float().repeat(width))
+        return self._rows[width]
+
+    @functools.cached_property
+    def _rows(self) -> dict[int, tuple[Tensor, Tensor]]:
+        return {}
 
 
 def steps_an_epoch(images: int, batch_size: int) -> int:
@@ -61,6 +72,42 @@ def epoch_order(images: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(images, generator=generator(seed, "order", epoch))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Crops:
+    """Where images are cut and whether they are mirrored: one entry of each for B images."""
+
+    top: Tensor
+    left: Tensor
+    mirror: Tensor
+
+    @classmethod
+    def draw(cls, key: int, index_B: Tensor, padding: int, *, flip: bool) -> "Crops":
+        """Crops of the images `index_B`; they depend on (key, index) only."""
+        top, left, mirror = (
+            hashed_integers(key, index_B * 3 + part, below) for part, below in enumerate((2 * padding + 1,) * 2 + (2,))
+        )
+        return cls(top=top, left=left, mirror=mirror if flip else torch.zeros_like(mirror))
+
+    def part(self, where: slice) -> "Crops":
+        return Crops(top=self.top[where], left=self.left[where], mirror=self.mirror[where])
+
+
+class Cutter:
+    """Crops `size` (height, width) out of images that are padded already, and mirrors them, in one gather."""
+
+    def __init__(self, size: tuple[int, int], device: torch.device) -> None:
+        height, width = size
+        self.rows = torch.arange(height, device=device)
+        columns = torch.arange(width, device=device)
+        self.columns = torch.stack([columns, columns.flip(0)])  # as they are, and mirrored
+
+    def __call__(self, images_BHWC: Tensor, index_B: Tensor, crops: Crops) -> Tensor:
+        """uint8 B, height, width, C from all padded images, uint8 N, H, W, C."""
+        rows = crops.top[:, None] + self.rows
+        columns = crops.left[:, None] + self.columns[crops.mirror]
+        return images_BHWC[index_B[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
 def augmented(
     images_BHWC: Tensor, *, key: int, index_B: Tensor, padding: int, size: tuple[int, int], flip: bool
 ) -> Tensor:
@@ -71,16 +118,8 @@ def augmented(
         key: stream of this seed and epoch.
         index_B: which images; their crops depend on (key, index) only.
     """
-    height, width = size
-    top, left, mirror = (
-        hashed_integers(key, index_B * 3 + part, below) for part, below in enumerate((2 * padding + 1,) * 2 + (2,))
-    )
-    rows = top[:, None] + torch.arange(height, device=index_B.device)
-    columns = torch.arange(width, device=index_B.device).expand(len(index_B), width)
-    if flip:
-        columns = torch.where(mirror[:, None] == 1, width - 1 - columns, columns)
-    columns = left[:, None] + columns
-    return images_BHWC[index_B[:, None, None], rows[:, :, None], columns[:, None, :]]
+    crops = Crops.draw(key, index_B, padding, flip=flip)
+    return Cutter(size, index_B.device)(images_BHWC, index_B, crops)
 
 
 class ImageLoader:
@@ -110,7 +149,7 @@ class ImageLoader:
         self.test, self.batch_size, self.seed = test, batch_size, seed
         self.flip = augment == "crop-flip"
         self.padding = 0 if augment == "none" else padding
-        self.size = (train.images.shape[1], train.images.shape[2])
+        self._cut = Cutter((train.images.shape[1], train.images.shape[2]), train.device)
         self.channels_last = channels_last
         self.normalise = Normalisation.of(train)
         self.test_labels, self._labels = test.labels, train.labels
@@ -124,14 +163,13 @@ class ImageLoader:
         """(x, labels) for the steps from `first` on; x is float B, C, H, W."""
         order = self.order(epoch).to(self._labels.device)
         key = stream_key(self.seed, "augmentation", epoch)
+        # All of an epoch at once: on a GPU each of the many small operations costs as much as a large one.
+        crops = Crops.draw(key, order, self.padding, flip=self.flip) if self.padding else None
         for step in range(first, self.steps):
-            index = order[step * self.batch_size : (step + 1) * self.batch_size]
-            yield self.normalise(self._crop(index, key), channels_last=self.channels_last), self._labels[index]
-
-    def _crop(self, index: Tensor, key: int) -> Tensor:
-        if not self.padding:
-            return self._padded[index]
-        return augmented(self._padded, key=key, index_B=index, padding=self.padding, size=self.size, flip=self.flip)
+            where = slice(step * self.batch_size, (step + 1) * self.batch_size)
+            index = order[where]
+            images = self._cut(self._padded, index, crops.part(where)) if crops else self._padded[index]
+            yield self.normalise(images, channels_last=self.channels_last), self._labels[index]
 
     def evaluation_batches(self, size: int = 500) -> Iterator[tuple[Tensor, Tensor]]:
         for start in range(0, len(self.test), size):
