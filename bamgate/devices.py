@@ -1,6 +1,7 @@
 """The device of a run: whether it is there, what it is, and how exactly it computes."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,16 +10,31 @@ import torch
 from bamgate import environment
 from bamgate.errors import UsageError
 
+MOST = 64  # threads or processes that any machine may be asked for
+
 
 @contextlib.contextmanager
 def cpu_threads(threads: int) -> Iterator[None]:
-    """torch with this many CPU threads, and as many as before afterwards."""
+    """torch with this many CPU threads, and as many as before afterwards.
+
+    Raises:
+        UsageError: so many threads that a machine ends the process for them, without a word.
+    """
+    check_number("threads", threads, low=1)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def check_number(name: str, number: int, *, low: int) -> None:
+    """UsageError unless `number` threads or processes are as many as this machine can be asked for."""
+    cores = os.cpu_count() or 1
+    most = max(MOST, 4 * cores)
+    if not low <= number <= most:
+        raise UsageError(f"{name} must be from {low} to {most} (this machine has {cores} cores), got {number}")
 
 
 def resolve_device(name: str) -> torch.device:
@@ -41,6 +57,20 @@ def describe_device(device: torch.device, threads: int) -> dict[str, Any]:
     return environment.describe(device=device.type, device_name=name, threads=threads)
 
 
+@contextlib.contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """`device` computes as `use_exact_arithmetic` says and is the current GPU; afterwards all is as before.
+
+    On the CPU there is nothing to switch.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    with torch.cuda.device(device), _switches_kept():
+        use_exact_arithmetic()
+        yield
+
+
 def use_exact_arithmetic() -> None:
     """fp32 means fp32 on a GPU too, and the same kernel each time; for the whole process."""
     torch.backends.cudnn.deterministic = True
@@ -48,3 +78,35 @@ def use_exact_arithmetic() -> None:
     # The older switches: the newer `fp32_precision` of all backends does not reach convolutions in every release.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def describe_arithmetic() -> str:
+    """What the switches say of fp32 on a GPU now, for instance "TF32 in convolutions only, kernels may differ"."""
+    places = {"convolutions": torch.backends.cudnn, "matrix products": torch.backends.cuda.matmul}
+    where = " and ".join(name for name, owner in places.items() if _read(owner, "allow_tf32"))
+    kernels = "the same kernels each time" if torch.backends.cudnn.deterministic else "whatever kernels cuDNN takes"
+    return f"{f'TF32 in {where}' if where else 'no TF32'}, {kernels}"
+
+
+@contextlib.contextmanager
+def _switches_kept() -> Iterator[None]:
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    # Older ones first: to set one of them sets the newer of its kind as well.
+    owners: list[tuple[Any, str]] = [(cudnn, "deterministic"), (cudnn, "benchmark")]
+    owners += [(cudnn, "allow_tf32"), (matmul, "allow_tf32")]
+    owners += [(owner, "fp32_precision") for owner in (matmul, cudnn.conv, cudnn.rnn)]
+    before = [(owner, name, _read(owner, name)) for owner, name in owners]
+    try:
+        yield
+    finally:
+        for owner, name, value in before:
+            if value is not None:
+                setattr(owner, name, value)
+
+
+def _read(owner: Any, name: str) -> Any:
+    """None where somebody has used the newer switches, which torch then refuses to answer for by the older ones."""
+    try:
+        return getattr(owner, name)
+    except RuntimeError:
+        return None

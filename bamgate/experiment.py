@@ -22,7 +22,7 @@ from bamgate.data import (
     find_dataset,
     make_loader,
 )
-from bamgate.devices import cpu_threads, describe_device, resolve_device, use_exact_arithmetic
+from bamgate.devices import check_number, cpu_threads, describe_device, exact_arithmetic, resolve_device
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.gates import Gate, gate_facts, gate_location, named_gate
 from bamgate.models import Cost, build_model, cost
@@ -64,6 +64,8 @@ class Execution:
     def workers_for(self, data: DataSet) -> int:
         """How many processes decode; UsageError where a number was given and there is nothing to decode."""
         if data.files:
+            if self.workers is not None:
+                check_number("workers", self.workers, low=0)
             return default_workers() if self.workers is None else self.workers
         if self.workers is not None:
             raise UsageError(f"workers would have no effect: {data.name} is in memory; leave it out")
@@ -109,7 +111,7 @@ def run_cell(
         raise UsageError(f"the gate is {gate.name!r}, the configuration says {config.attention.gate!r}")
     log = CellLog(out / "cells" / config.cell, config.cell)
     if log.result() is None:
-        with cpu_threads(execution.threads):
+        with cpu_threads(execution.threads), exact_arithmetic(resolve_device(execution.device)):
             _train(config, gate, out, execution, listener, in_study)
     else:
         log.claim(_identity(config, gate, None if in_study else log.folder))
@@ -184,8 +186,6 @@ def make_trainer(
     training, device = config.training, splits[0].device
     if device.type == "cpu" and training.compile == "cuda-graphs":
         raise UsageError("compile 'cuda-graphs' needs --device cuda (allowed on the cpu: off, default)")
-    if device.type == "cuda":
-        use_exact_arithmetic()
     loader = make_loader(data, splits, training, seed=seed, workers=workers)
     model = build_model(
         config.model,

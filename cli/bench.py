@@ -94,10 +94,23 @@ def _show(rows: list[dict[str, Any]]) -> None:
         ratio = f"{row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
         grid.add_row(row["model"], row["task"], row["contender"], f"{row['images_per_s']:,.0f}", ratio)
     out().print(grid)
+    if any(row["device"] == "cuda" for row in rows):
+        out().print(_arithmetic(), markup=False)
     for row in rows:
         if row["contender"].endswith("without BAM"):
             share = 100 * (1 - 1 / row["ratio"])
             out().print(f"{row['model']}: BAM takes {share:.0f} % of a training step", markup=False)
+
+
+def _arithmetic() -> str:
+    """What fp32 is on either side; the plain loop is left with torch's own switches."""
+    import torch
+
+    from bamgate.devices import describe_arithmetic, exact_arithmetic
+
+    plain = describe_arithmetic()
+    with exact_arithmetic(torch.device("cuda")):
+        return f"On the GPU, plain has {plain}; bamgate has {describe_arithmetic()}"
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:

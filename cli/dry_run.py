@@ -8,7 +8,7 @@ from typing import Any
 
 from bamgate.cli.console import out, print_json
 from bamgate.data import find_dataset
-from bamgate.devices import cpu_threads
+from bamgate.devices import cpu_threads, exact_arithmetic, resolve_device
 from bamgate.experiment import Execution
 from bamgate.gate_names import split_code
 from bamgate.gates import Gate, gate_facts, path_from
@@ -22,7 +22,7 @@ from bamgate.studies.plan import Plan
 
 def show(plan: Plan, execution: Execution, folder: Path, *, as_json: bool) -> None:
     """Print the plan; nothing is written, and no data set is needed unless it is a folder of the user's own."""
-    with cpu_threads(execution.threads):
+    with cpu_threads(execution.threads), exact_arithmetic(resolve_device(execution.device)):
         facts = _facts(plan, execution, folder)
     if as_json:
         print_json(facts)

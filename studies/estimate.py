@@ -7,7 +7,7 @@ from typing import Any
 
 from bamgate.config import RunConfig
 from bamgate.data import find_dataset
-from bamgate.devices import cpu_threads
+from bamgate.devices import cpu_threads, exact_arithmetic, resolve_device
 from bamgate.experiment import Execution
 from bamgate.studies.expand import StudyCell
 from bamgate.studies.measure import Speed, measure, trainer_to_time
@@ -37,7 +37,7 @@ def estimate(cells: Iterable[StudyCell], execution: Execution, tell: Callable[[s
     kinds: dict[str, list[StudyCell]] = {}
     for cell in {cell.config.cell: cell for cell in cells}.values():
         kinds.setdefault(_kind(cell.config), []).append(cell)
-    with cpu_threads(execution.threads):
+    with cpu_threads(execution.threads), exact_arithmetic(resolve_device(execution.device)):
         return [_measured(same, execution, tell) for same in kinds.values()]
 
 

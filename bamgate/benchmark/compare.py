@@ -10,7 +10,7 @@ import torch
 
 from bamgate.benchmark.contenders import Contender, contenders
 from bamgate.benchmark.photographs import IMAGE_FOLDER, PHOTOGRAPHS, SIZE, decoders, make_photographs
-from bamgate.devices import describe_device
+from bamgate.devices import cpu_threads, describe_device
 from bamgate.tables import Columns
 
 BENCH: Columns = {
@@ -52,12 +52,12 @@ def compare(
     A ratio is taken within each round: what else the machine does meanwhile touches both sides. For "bamgate bf16
     without BAM" it is the ratio to bamgate with BAM.
     """
-    torch.set_num_threads(threads)
-    rivals = contenders(
-        model, image_size=image_size, batch_size=batch_size, workers=workers, device=device, compile=compile
-    )
-    batches = _batches(rivals[0])
-    seconds = _in_turns(model, rivals, rounds, {"input": 20}, batches, tell)
+    with cpu_threads(threads):
+        rivals = contenders(
+            model, image_size=image_size, batch_size=batch_size, workers=workers, device=device, compile=compile
+        )
+        batches = _batches(rivals[0])
+        seconds = _in_turns(model, rivals, rounds, {"input": 20}, batches, tell)
     shared: dict[str, Any] = {"rounds": rounds, "image_size": image_size, "batch_size": batch_size}
     shared |= {"workers": workers, "compile": compile}
     shared |= {k: v for k, v in describe_device(device, threads).items() if k in BENCH}
@@ -68,8 +68,7 @@ def compare(
 
 def compare_decoding(*, rounds: int, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
     """Rows of BENCH for photographs at 224 pixels: images a second of one core, beside torchvision's transforms."""
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
+    with cpu_threads(1), tempfile.TemporaryDirectory() as folder:
         rivals = decoders(make_photographs(Path(folder) / "photographs"))
         seconds = _in_turns(IMAGE_FOLDER, rivals, rounds, {}, 1, tell)
     shared: dict[str, Any] = {"rounds": rounds, "image_size": SIZE, "batch_size": PHOTOGRAPHS}

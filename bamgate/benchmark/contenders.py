@@ -10,6 +10,7 @@ import torch
 from bamgate.benchmark.plain import PlainLoop, plain_batches
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import DATASETS, Split
+from bamgate.devices import exact_arithmetic
 from bamgate.experiment import make_trainer
 from bamgate.gates import load_gate
 from bamgate.models import build_model, cost
@@ -45,14 +46,24 @@ def contenders(
     plain = _Plain(model, split, batch_size, workers)
     return [
         Contender(task="end-to-end", name="plain", run=plain.end_to_end),
-        Contender(task="end-to-end", name="bamgate bf16", run=ours.end_to_end),
-        Contender(task="end-to-end", name="bamgate fp32", run=exact.end_to_end),
+        Contender(task="end-to-end", name="bamgate bf16", run=exactly(ours.end_to_end, device)),
+        Contender(task="end-to-end", name="bamgate fp32", run=exactly(exact.end_to_end, device)),
         Contender(task="step", name="plain", run=plain.steps),
-        Contender(task="step", name="bamgate bf16", run=ours.steps),
-        Contender(task="step", name="bamgate bf16 without BAM", run=without.steps),
+        Contender(task="step", name="bamgate bf16", run=exactly(ours.steps, device)),
+        Contender(task="step", name="bamgate bf16 without BAM", run=exactly(without.steps, device)),
         Contender(task="input", name="plain", run=plain.input),
-        Contender(task="input", name="bamgate", run=ours.input),
+        Contender(task="input", name="bamgate", run=exactly(ours.input, device)),
     ]
+
+
+def exactly(run: Callable[[int], float], device: torch.device) -> Callable[[int], float]:
+    """`run` as `bamgate run` computes. The plain loop has torch's own switches, as its user would have."""
+
+    def switched(batches: int) -> float:
+        with exact_arithmetic(device):
+            return run(batches)
+
+    return switched
 
 
 class _Plain:

@@ -19,7 +19,7 @@ from bamgate.data import (
     find_dataset,
     make_loader,
 )
-from bamgate.devices import resolve_device
+from bamgate.devices import exact_arithmetic, resolve_device
 from bamgate.errors import UsageError
 from bamgate.evaluation.scores import Scores, score
 from bamgate.evaluation.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
@@ -152,7 +152,7 @@ class Subject:
 
     def answers(self) -> Answers:
         """One pass over the test images."""
-        with dead_workers_named():
+        with dead_workers_named(), exact_arithmetic(self.device):
             return answers_of(self.model, self.loader.evaluation_batches(), self.autocast)
 
     def facts(self) -> dict[str, Any]:
