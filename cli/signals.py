@@ -1,8 +1,13 @@
-"""Ctrl-C and termination: the first asks for a stop at the next step boundary, a second Ctrl-C leaves at once."""
+"""Ctrl-C and termination: the first asks for a stop at the next step boundary, a second Ctrl-C leaves at once.
+
+Before anybody asks, while libraries and data are loaded, there is nothing to save, and the first leaves at once too.
+"""
 
 import signal
 from types import FrameType, TracebackType
 from typing import Any
+
+import typer
 
 _GRACEFUL = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)]
 
@@ -12,9 +17,11 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.received = ""
+        self._asked = False
         self._former: dict[int, Any] = {}
 
     def __call__(self) -> bool:
+        self._asked = True
         return bool(self.received)
 
     def __enter__(self) -> "StopRequest":
@@ -28,8 +35,14 @@ class StopRequest:
     ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
+        # Whatever has come of it on its way: a library may have made an error of its own of it.
+        if kind is not None and self.received and not self._asked:
+            typer.echo(f"{self.received}: stopped before training. The same command begins it.", err=True)
+            raise typer.Exit(130 if self.received == "SIGINT" else 75) from None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = self.received or signal.Signals(number).name
+        if not self._asked:
+            raise KeyboardInterrupt

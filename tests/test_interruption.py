@@ -78,6 +78,29 @@ def test_asked_to_stop(tmp_path: Path, undisturbed: Path, number: signal.Signals
     assert without_times(tmp_path) == without_times(undisturbed)
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_asked_to_stop_while_it_is_prepared(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """A gate that takes a minute to load stands for libraries and data that do."""
+    (tmp_path / "slow.py").write_text(
+        "import pathlib, time\n"
+        "pathlib.Path(__file__).with_name('loading').touch()\n"
+        "time.sleep(60)\n"
+        "from torch import nn\n"
+        "g = nn.Tanh\n"
+    )
+    process = Started("run", "--gate", "./slow.py:g", "--dataset", "digits", "--out", "out", cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "loading").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    sent = time.monotonic()
+    output, errors = process.communicate(timeout=50)
+    assert time.monotonic() - sent < 20
+    assert (process.returncode, output) == (code, ""), errors
+    assert errors == f"{number.name}: stopped before training. The same command begins it.\n"
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_a_second_process_on_the_same_cell_says_so_and_leaves(tmp_path: Path) -> None:
     first = _start(tmp_path)
