@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from bamgate.data.dataset import DATASETS, DataSet, Split, Tell, silent
+from bamgate.data.dataset import DATASETS, DataSet, Split, Tell, named_root, silent
 from bamgate.data.official import check_files, download
 
 
@@ -26,7 +26,7 @@ def _known_files(kind: Any) -> list[tuple[str, str]]:
 def verify(classes: int, root: Path, tell: Tell = silent, /) -> list[str]:
     """Check every file's md5 against torchvision's table; one line each, DataError at the first that is wrong."""
     kind = _torchvision_class(classes)
-    return check_files(f"cifar{classes}", root / kind.base_folder, root, _known_files(kind))
+    return check_files(f"cifar{classes}", named_root(root) / kind.base_folder, root, _known_files(kind))
 
 
 def load(classes: int, root: Path) -> tuple[Split, Split]:
@@ -44,7 +44,7 @@ def _split(source: Any) -> Split:
 def fetch(classes: int, root: Path) -> None:
     """Download through torchvision; DataError that names the folder where that cannot be done."""
     kind = _torchvision_class(classes)
-    folder = root / kind.base_folder
+    folder = named_root(root) / kind.base_folder
     download(f"cifar{classes}", folder, _known_files(kind), lambda: kind(root, train=True, download=True))
 
 

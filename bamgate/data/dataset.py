@@ -164,9 +164,31 @@ def check_augment(augment: str, *, files: bool) -> None:
 DATASETS: Registry[DataSet] = Registry("dataset")
 
 
+HOMELESS = Path("~") / ".cache" / "bamgate"  # a data folder that nobody has named, of a user without a home
+
+
 def default_root() -> Path:
-    """$BAMGATE_DATA, or ~/.cache/bamgate."""
-    return Path(os.environ.get("BAMGATE_DATA") or Path.home() / ".cache" / "bamgate").expanduser()
+    """$BAMGATE_DATA, or ~/.cache/bamgate; `HOMELESS` for a user without a home, as containers have them.
+
+    Raises:
+        UsageError: BAMGATE_DATA begins with the home of a user who has none.
+    """
+    named = os.environ.get("BAMGATE_DATA")
+    try:
+        return Path(named or HOMELESS).expanduser()
+    except RuntimeError:
+        if named:
+            raise UsageError(f"BAMGATE_DATA is {named!r}, and there is no such home; name the whole path") from None
+        return HOMELESS
+
+
+def named_root(root: Path) -> Path:
+    """`root`; UsageError if nobody has named it and it is needed."""
+    if root == HOMELESS:
+        raise UsageError(
+            "there is no home folder to keep data sets in (HOME is not set); name --data-dir or set BAMGATE_DATA"
+        )
+    return root
 
 
 def describe_generated(splits: tuple[Split, Split]) -> list[str]:

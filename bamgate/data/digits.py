@@ -1,6 +1,7 @@
 """The 1,797 handwritten digits of the UCI set (Alpaydin, Kaynak 1998) that scikit-learn ships, 8 x 8, split once."""
 
 import importlib.util
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from bamgate.data.dataset import DATASETS, DataSet, Split, checked, describe_generated, silent
-from bamgate.errors import DataError
+from bamgate.errors import DataError, one_line
 from bamgate.seeding import hashed_integers
 
 TRAIN, TEST = 1297, 500
@@ -34,7 +35,10 @@ def _shipped() -> NDArray[np.int64]:
     # Read past the library where it lies: to import scikit-learn takes as long as an epoch.
     path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if path.is_file():
-        return np.loadtxt(path, delimiter=",").astype(np.int64)
+        try:
+            return np.loadtxt(path, delimiter=",").astype(np.int64)
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise DataError(f"{path} cannot be read ({one_line(error)}); install scikit-learn again") from None
     from sklearn.datasets import load_digits
 
     data, target = load_digits(return_X_y=True)

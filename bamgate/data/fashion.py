@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bamgate.data.dataset import DATASETS, DataSet, Split, Tell, silent
-from bamgate.data.official import check_files, download
+from bamgate.data.dataset import DATASETS, DataSet, Split, Tell, named_root, silent
+from bamgate.data.official import check_files, download, read_bytes
 
 NAME = "fashion-mnist"
 HEADER = {"images": 16, "labels": 8}  # bytes before the first pixel and the first label
@@ -23,7 +23,7 @@ def _torchvision_class() -> Any:
 
 def _folder(root: Path) -> Path:
     """Where torchvision puts the files."""
-    return root / "FashionMNIST" / "raw"
+    return named_root(root) / "FashionMNIST" / "raw"
 
 
 def verify(root: Path, tell: Tell = silent, /) -> list[str]:
@@ -44,7 +44,7 @@ def _split(folder: Path, part: str) -> Split:
 
 
 def _bytes(path: Path, header: int) -> Tensor:
-    return torch.from_numpy(np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header).copy())
+    return torch.from_numpy(np.frombuffer(gzip.decompress(read_bytes(path)), np.uint8, offset=header).copy())
 
 
 def fetch(root: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from bamgate.data.dataset import DATASETS, DataSet, FileSplit, Tell, silent
+from bamgate.data.dataset import DATASETS, DataSet, FileSplit, Tell, named_root, silent
 from bamgate.data.listing import Listing, list_images
 from bamgate.data.verify import verify_images
 from bamgate.errors import DataError, UsageError, unknown
@@ -31,7 +31,7 @@ def find_dataset(name: str, root: Path) -> DataSet:
     folder = name.removeprefix(PREFIX)
     if folder in ("", ".", "..") or "/" in folder or "\\" in folder:
         raise UsageError(f"dataset {name!r} must name one folder in the data folder (--data-dir): {PREFIX}NAME")
-    listing = list_images(root / folder)
+    listing = list_images(named_root(root) / folder)
     return _data_set(name, folder, len(listing.classes), _count(listing.train), _count(listing.test))
 
 
@@ -82,7 +82,7 @@ def _count(split: list[list[str]]) -> int:
 
 def _imagenet(root: Path) -> Listing:
     """The listing of ImageNet-1K; DataError where it is not whole."""
-    folder = root / "imagenet"
+    folder = named_root(root) / "imagenet"
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; {_HOW_TO_GET.format(folder)}")
     _refuse_flat_validation(folder / "val")
@@ -115,7 +115,7 @@ def _refuse_flat_validation(folder: Path) -> None:
 
 
 def _fetch_imagenet(root: Path) -> None:
-    if not (root / "imagenet").is_dir():
+    if not (named_root(root) / "imagenet").is_dir():
         raise DataError(_HOW_TO_GET.format(root / "imagenet"))
 
 

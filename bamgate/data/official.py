@@ -9,6 +9,14 @@ from bamgate.errors import DataError
 Known = Sequence[tuple[str, str]]  # (file name, md5)
 
 
+def read_bytes(path: Path) -> bytes:
+    """What is in a file of a data set; DataError where the disk does not give it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
+
+
 def check_files(name: str, folder: Path, root: Path, known: Known) -> list[str]:
     """One line a file of the data set `name`; DataError at the first that is missing or has another md5."""
     lines = []
@@ -19,7 +27,7 @@ def check_files(name: str, folder: Path, root: Path, known: Known) -> list[str]:
                 f"{path} is missing; `bamgate data get {name}` downloads it, "
                 f"or put the official files into {folder} (--data-dir or BAMGATE_DATA names another folder than {root})"
             )
-        found = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+        found = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
         if found != md5:
             raise DataError(
                 f"{path} is damaged: md5 {found} instead of {md5}; delete it and run `bamgate data get {name}`"
