@@ -72,7 +72,11 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 
 
 def use_exact_arithmetic() -> None:
-    """fp32 means fp32 on a GPU too, and the same kernel each time; for the whole process."""
+    """fp32 means fp32 on a GPU too, and the same kernel each time; for the whole process.
+
+    That is cuDNN's kernels. Of torch's own, the gradient of vgg16's pooling has no fixed order of sums on a GPU where
+    its last map is neither 7x7 nor 1x1 (see `backbones.plain`).
+    """
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     # The older switches: the newer `fp32_precision` of all backends does not reach convolutions in every release.
@@ -90,7 +94,8 @@ def describe_arithmetic() -> str:
 
 @contextlib.contextmanager
 def _switches_kept() -> Iterator[None]:
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    cudnn: Any = torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
     # Older ones first: to set one of them sets the newer of its kind as well.
     owners: list[tuple[Any, str]] = [(cudnn, "deterministic"), (cudnn, "benchmark")]
     owners += [(cudnn, "allow_tf32"), (matmul, "allow_tf32")]

@@ -1,7 +1,6 @@
 """The composition root: a configuration and a folder in, a finished cell out."""
 
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Callable
@@ -145,13 +144,19 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
             _Cell(config, trainer, log, execution, listener, counted, data.classes).run()
 
 
-@functools.lru_cache(maxsize=1)
+_kept: dict[tuple[str, int | None, Path, torch.device], Splits] = {}
+
+
 def _splits(dataset: str, train_limit: int | None, root: Path, device: torch.device) -> Splits:
     """Both splits for the device; kept, so that the cells of one study read and check the files once."""
-    train, test = find_dataset(dataset, root).load(root)
-    if train_limit is not None:
-        train = train.first(train_limit)
-    return cast(Splits, (train.to(device), test.to(device)))
+    asked = (dataset, train_limit, root, device)
+    if asked not in _kept:
+        _kept.clear()  # first, or the device would have to hold two data sets
+        train, test = find_dataset(dataset, root).load(root)
+        if train_limit is not None:
+            train = train.first(train_limit)
+        _kept[asked] = cast(Splits, (train.to(device), test.to(device)))
+    return _kept[asked]
 
 
 def _data_facts(splits: Splits) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import math
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ import torch
 from helpers import SMALL, bamgate, without_times
 from torch import Tensor, nn
 
-from bamgate import runlog, sealed, storage
+from bamgate import experiment, runlog, sealed, storage
 from bamgate.collect import collect
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.data import Split
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.experiment import Execution, Listener, StoppedError, run_cell
 from bamgate.gates import GATES, Gate, fingerprint
@@ -325,3 +327,24 @@ def test_a_network_that_cannot_take_the_images_is_refused_before_anything_is_wri
     with pytest.raises(UsageError, match=r"^the network cannot take 8x8x1 images \(RuntimeError: .*\); larger ones"):
         run_cell(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_data_set_makes_room_before_the_next_is_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Both at once might not fit on the device. The last one is kept: the cells of a study share it."""
+    at_loading: list[bool] = []
+    held: list[weakref.ref[torch.Tensor]] = []
+    find = experiment.find_dataset
+
+    def watched(name: str, root: Path) -> Any:
+        at_loading.append(any(ref() is not None for ref in held))
+        return find(name, root)
+
+    monkeypatch.setattr(experiment, "find_dataset", watched)
+    cpu = torch.device("cpu")
+    for limit in (32, 32, 64):
+        train, _ = experiment._splits("digits", limit, tmp_path, cpu)
+        assert isinstance(train, Split)
+        held.append(weakref.ref(train.labels))
+        assert len(train) == limit
+        del train
+    assert at_loading == [False, False]

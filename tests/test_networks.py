@@ -24,6 +24,7 @@ from torchvision import models
 
 from bamgate.attention import BAM, AttentionModule
 from bamgate.backbones import BACKBONES, Sites
+from bamgate.backbones.plain import SevenBySeven
 from bamgate.errors import UsageError
 from bamgate.models import cost
 
@@ -243,3 +244,31 @@ def test_every_network_with_every_attention_learns_from_a_small_map(
     assert list(still) == []
     wide = x[:1].repeat(1, 1, 1, 2)[:, :, :, : shape[3] + 5]
     assert model.eval()(wide).shape == (1, 10)
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 10])
+def test_vgg_pools_to_the_same_numbers_as_torchvisions(side: int) -> None:
+    made = torch.Generator().manual_seed(0)
+    given, weight = torch.randn(2, 3, side, side, generator=made), torch.randn(2, 3, 7, 7, generator=made)
+    found = []
+    for pool in (SevenBySeven(), torch.nn.AdaptiveAvgPool2d((7, 7))):
+        x = given.clone().requires_grad_()
+        y = pool(x)
+        (y * weight).sum().backward()
+        assert x.grad is not None
+        found.append((y.detach(), x.grad))
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(found[0][1], found[1][1])
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("side", [1, 7])
+def test_vggs_pooling_has_one_gradient_on_a_gpu(cuda: torch.device, side: int) -> None:
+    x = torch.randn(2, 3, side, side, device=cuda, requires_grad=True)
+    torch.use_deterministic_algorithms(True)
+    try:
+        SevenBySeven()(x).sum().backward()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert x.grad is not None
+    assert torch.equal(x.grad, torch.full_like(x, 49 / side**2))

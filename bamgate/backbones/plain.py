@@ -7,7 +7,8 @@ lies should matter. BAM stands before each pooling but one at the very end.
 from functools import partial
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bamgate.backbones.backbone import BACKBONES, Sites, Size, insert_all
 from bamgate.errors import UsageError
@@ -34,11 +35,29 @@ def vgg16(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites)
     if sites.block is not None:
         raise UsageError("vgg16 has no blocks, so placement 'block' has no place there (allowed: bottleneck)")
     net: Any = models.vgg16(weights=None, num_classes=num_classes)
+    net.avgpool = SevenBySeven()
     _take_channels(net, in_channels)
     places = {"features.3": 64, "features.8": 128, "features.15": 256, "features.22": 512}
     insert_all(net, sites.bottleneck, places)
     insert_all(net, sites.extra, {site: partial(_conv_relu, c) for site, c in places.items()})
     return net  # type: ignore[no-any-return]
+
+
+class SevenBySeven(nn.Module):
+    """B, C, H, W -> B, C, 7, 7 as torchvision's average pooling, whose gradient has no fixed order of sums on a GPU.
+
+    It is left out where a mean is of one value: 7x7 (images of 224 to 255 pixels a side) as it is and, on a GPU, 1x1
+    (of 32 to 63) repeated. At other sizes it is torch's, and a GPU's gradients may differ in the last bits from run to
+    run. The CPU keeps torch's for 1x1, whose sums it has always had in one order.
+    """
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        shape = tuple(x_BCHW.shape[2:])
+        if shape == (7, 7):
+            return x_BCHW
+        if shape == (1, 1) and x_BCHW.is_cuda:
+            return x_BCHW.expand(-1, -1, 7, 7)
+        return F.adaptive_avg_pool2d(x_BCHW, (7, 7))
 
 
 def _fire(example: Any, channels: int) -> nn.Module:

@@ -4,7 +4,7 @@ By Pillow: torchvision's own decoder is an eighth faster in all, but deprecated 
 """
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
@@ -95,7 +95,8 @@ def _bits(image: Image.Image) -> int:
     if image.mode.startswith("I"):
         return bits or 16
     # Pillow keeps the upper half of colours with 16 bits.
-    return 16 if image.format in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in image.tile) else 8
+    tiles: Any = getattr(image, "tile", ())
+    return 16 if image.format in ("PNG", "TIFF") and any(";16" in str(tile[3]) for tile in tiles) else 8
 
 
 def _is_inverted(image: Image.Image) -> bool:

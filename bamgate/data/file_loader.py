@@ -114,10 +114,12 @@ class FileLoader:
     def _batches(self, split: FileSplit, order: Tensor, size: int, key: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         rows = torch.split(order, size)
         made = self._answers(Request([split.paths[i] for i in row.tolist()], row.tolist(), key) for row in rows)
-        for row, images in zip(rows, made, strict=True):
+        # All at once: batch by batch each would be a copy that the device waits for.
+        labels = torch.split(split.labels[order].to(self.device), size)
+        for images, wanted in zip(made, labels, strict=True):
             images = images.to(self.device, non_blocking=True).permute(0, 2, 3, 1)
             x = self.normalise(images, channels_last=self.channels_last)
-            yield x, split.labels[row].to(self.device, non_blocking=True)
+            yield x, wanted
 
     def _answers(self, requests: Iterable[Request]) -> Iterator[Tensor]:
         """uint8 B, C, S, S for each request, in order."""
