@@ -12,7 +12,17 @@ from bamgate.errors import DataError, UsageError
 from bamgate.runlog import CELL_TABLES, PATIENCE_S
 from bamgate.sealed import read_json
 from bamgate.storage import sole_writer, write_atomic
-from bamgate.tables import ATTEMPTS, PLACES, RUNS, context_text, format_rows, read_text
+from bamgate.tables import (
+    ATTEMPTS,
+    OPTIONAL,
+    PLACES,
+    RUNS,
+    Columns,
+    columns_in,
+    context_text,
+    format_rows,
+    read_text,
+)
 
 REBUILD = "the command that trained the cells rebuilds it"
 
@@ -45,10 +55,21 @@ def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     runs = [row for row, _ in cells]
     texts = {"runs.csv": format_rows(RUNS, runs, header=True)}
     for table, columns in CELL_TABLES.items():
+        columns = _written(columns, [cell.folder / table for _, cell in cells])
         head = format_rows(columns, [], header=True)
         # As text, since a study has millions of their values.
         texts[table] = head + "".join(cell.lines(columns, table) for _, cell in cells)
     return runs, texts
+
+
+def _written(columns: Columns, paths: list[Path]) -> Columns:
+    """The columns that a file has; without an optional one that all lack, so that old tables stay as they are."""
+    names: set[str] = set()
+    for path in paths:
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                names |= columns_in(columns, file.readline()).keys()
+    return {name: kind for name, kind in columns.items() if name in names} if names else columns
 
 
 def ended_cells(out: Path) -> Iterator[EndedCell]:
@@ -120,7 +141,12 @@ def _by_cell(text: str) -> dict[str, list[list[str]]]:
     column = rows[0].index("cell") if rows and "cell" in rows[0] else 0
     found: dict[str, list[list[str]]] = {}
     for row in rows:
-        found.setdefault(row[column] if column < len(row) else ",".join(row), []).append(row)
+        key = row[column] if column < len(row) else ",".join(row)
+        # An optional column that is empty, or has only its head, is as good as none.
+        said = [
+            text for name, text in itertools.zip_longest(rows[0], row) if name not in OPTIONAL or text not in ("", name)
+        ]
+        found.setdefault(key, []).append(said)
     return found
 
 

@@ -1,7 +1,8 @@
 """What the gates of a network do: figures by site, taken on a fixed batch of test images.
 
-Read where the gate is applied, so a figure cannot disagree with what the network computes. Sites whose map has
-more than MAX_VALUES logits are read at every k-th position of the spatial plane.
+Read where the gate is applied, so a figure cannot disagree with what the network computes. A map of more than
+MAX_VALUES logits is read at hashed places, one in each block of k, and the row says how many of how many were read
+and how far the figures may be off for it.
 """
 
 import itertools
@@ -16,6 +17,7 @@ from bamgate.attention import BAM, AttentionModule, ExtraBlock, Scale
 from bamgate.backbones.staged import StagedNet
 from bamgate.gates.gate import values_and_slopes
 from bamgate.insertion import in_evaluation
+from bamgate.seeding import hashed_integers, stream_key
 from bamgate.tables import SCALE_EDGES
 
 MAX_VALUES = 1 << 20
@@ -95,23 +97,53 @@ def _bams(model: nn.Module) -> dict[str, BAM]:
 
 def _recorder(figures: dict[str, Figures], name: str, masks: Tensor | None) -> Any:
     def hook(scale: Scale, inputs: tuple[Tensor], output: Tensor) -> None:
-        z, s = inputs[0].detach().float(), output.detach()
+        z, s = inputs[0].detach(), output.detach()
         figures.setdefault(name, {}).update(
-            site=name, channels=z.shape[1], height=z.shape[2], width=z.shape[3], **_describe(scale, z, s)
+            site=name, channels=z.shape[1], height=z.shape[2], width=z.shape[3], **_describe(scale, name, z, s)
         )
         figures[name].update(_on_object(s, masks))
 
     return hook
 
 
-def _thin(values: Tensor) -> Tensor:
-    """Every k-th position of the plane, so that at most MAX_VALUES are left where the plane allows it."""
-    stride = -(-values.numel() // MAX_VALUES)
-    return values.flatten(2)[:, :, ::stride].flatten()
+def read_places(site: str, count: int, device: torch.device | None = None) -> Tensor:
+    """Where a map of `count` values is read, as rising places in its order B, C, H, W; all of it where it is small.
+
+    Else one place in each block of k neighbours, hashed from the site's name and the block's number: every value has
+    the same chance, no period of the map can fall in step with them, and they are the same everywhere.
+    """
+    block = -(-count // MAX_VALUES)
+    blocks = torch.arange(-(-count // block), device=device)
+    if block == 1:
+        return blocks
+    key = stream_key(0, f"probe of {site}")
+    last = int(hashed_integers(key, torch.tensor(len(blocks) - 1), block))  # the last block may be cut short
+    if (len(blocks) - 1) * block + last >= count:
+        blocks = blocks[:-1]
+    return blocks * block + hashed_integers(key, blocks, block)
 
 
-def _describe(scale: Scale, z: Tensor, s: Tensor) -> Figures:
-    z, s = _thin(z), _thin(s)
+def _read(site: str, values: Tensor) -> Tensor:
+    """The values at `read_places`, in fp32 at least; the map may lie in memory in any order and is not copied."""
+    places = read_places(site, values.numel(), values.device)
+    read = values[torch.unravel_index(places, values.shape)]
+    return read if read.dtype == torch.float64 else read.float()
+
+
+def _standard_error(read: Tensor, count: int) -> float:
+    """Of the mean over `read` as an estimate of the mean over all `count` values; 0 where all were read.
+
+    One value a block: the variance comes from differences of neighbouring blocks, which can only make it larger
+    (collapsed strata; Cochran 1977, Sampling Techniques, 5A.12).
+    """
+    if len(read) == count:
+        return 0.0
+    pairs = read[: len(read) // 2 * 2].double().view(-1, 2)
+    return float((pairs[:, 0] - pairs[:, 1]).square().sum().sqrt() / len(read))
+
+
+def _describe(scale: Scale, site: str, z: Tensor, s: Tensor) -> Figures:
+    count, z, s = s.numel(), _read(site, z), _read(site, s)
     mean = s.mean()
     _, slopes = values_and_slopes(scale.gate, z)
     _, steepest = values_and_slopes(scale.gate, _SLOPE_GRID.to(z.device))
@@ -131,6 +163,9 @@ def _describe(scale: Scale, z: Tensor, s: Tensor) -> Figures:
         "mean_slope": float(slopes.mean()),
         "logit_mean": float(z.mean()),
         "logit_sd": float(z.std(correction=0)),
+        "map_values": count,
+        "mean_se": _standard_error(s, count),
+        "attenuated_se": _standard_error(s < 1, count),
         "learned": ";".join(f"{name}={p.item():.6g}" for name, p in scale.gate.named_parameters() if p.numel() == 1),
     }
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bamgate.errors import DataError
-from bamgate.tables import GATES, RUNS, SCHEMA, Columns, parse_rows, plain_text, read_text
+from bamgate.tables import GATES, RUNS, SCHEMA, Columns, columns_in, parse_rows, plain_text, read_text
 
 _TYPES: dict[type, str] = {int: "Int64", float: "float64", str: "object"}
 # Later versions read every digit without being asked.
@@ -32,7 +32,7 @@ def read_frame(columns: Columns, path: Path) -> pd.DataFrame:
             na_values={name: [""] if kind is not float else ["", "nan"] for name, kind in columns.items()},
             **_EXACT,
         )
-        regular = text.startswith("schema,") and list(frame.columns) == list(columns)
+        regular = text.startswith("schema,") and list(frame.columns) == list(columns_in(columns, text))
         regular = regular and bool((frame["schema"] == SCHEMA).fillna(False).all())
     except (ValueError, TypeError, KeyError, OverflowError):
         regular = False
@@ -40,6 +40,7 @@ def read_frame(columns: Columns, path: Path) -> pd.DataFrame:
         # The slow reader knows line and column of what is wrong.
         rows = parse_rows(columns, text, path)
         return pd.DataFrame({name: [row[name] for row in rows] for name in columns}).astype(_types(columns))
+    frame = frame.reindex(columns=list(columns)).astype(_types(columns))  # optional columns of older files are empty
     for name in [name for name, kind in columns.items() if kind is str]:
         frame[name] = frame[name].map(plain_text, na_action="ignore")
     return frame

@@ -22,7 +22,7 @@ from bamgate.collect import collect
 from bamgate.config import AttentionConfig, RunConfig
 from bamgate.errors import DataError
 from bamgate.recipes import RECIPES
-from bamgate.reports.frames import last_gates_frame, runs_frame
+from bamgate.reports.frames import last_gates_frame, read_frame, runs_frame
 from bamgate.reports.summary import accuracy_table, diverged, paired_difference, site_table
 from bamgate.runlog import open_cell
 from bamgate.sealed import write_json
@@ -306,3 +306,31 @@ def test_damage_in_a_collected_table_is_named(tmp_path: Path) -> None:
     path = tmp_path / "runs.csv"
     path.write_text(path.read_text().replace(",900,", ",many,"))
     assert message(DataError, accuracy_table, tmp_path) == f"{path}, line 2, column 'correct': 'many' is no int"
+
+
+def without_new_columns(path: Path) -> None:
+    """Rewrite a gates.csv as it was before the number of values in the map, and the errors, were columns."""
+    rows = [row[:-3] for row in csv.reader(io.StringIO(path.read_text()))]
+    assert rows[0][-1] == "learned"
+    path.write_text("".join(",".join(row) + "\n" for row in rows))
+
+
+def test_older_gates_tables_stay_as_they_are_and_join_newer_ones(tmp_path: Path) -> None:
+    logs = [finished_cell(tmp_path, configuration("tanh", seed)) for seed in (0, 1)]
+    for log in logs:
+        without_new_columns(log.folder / "gates.csv")
+    collect(tmp_path)
+    table = tmp_path / "gates.csv"
+    assert table.read_text().splitlines()[0].endswith(",gradient_trunk,learned")
+    older = read_frame(GATES, table)
+    assert older.columns.tolist() == list(GATES)
+    assert older[["map_values", "mean_se", "attenuated_se"]].isna().all(axis=None)
+    assert older["values"].tolist() == [200] * 6
+    newer = [gate_row(epoch, map_values=1000, mean_se=0.25, attenuated_se=0.125) for epoch in (0, 1, 2)]
+    finished_cell(tmp_path, configuration("tanh", 2), gates=newer)
+    collect(tmp_path)
+    assert table.read_text().splitlines()[0] == ",".join(GATES)
+    joined = read_frame(GATES, table)
+    assert joined["map_values"].isna().tolist() == [True] * 6 + [False] * 3
+    assert joined["mean_se"].tolist()[6:] == [0.25] * 3
+    pd.testing.assert_frame_equal(joined[:6], older)

@@ -21,6 +21,8 @@ from bamgate.tables import (
     RUNS,
     TIMES,
     Columns,
+    checked_lines,
+    columns_in,
     format_rows,
     parse_rows,
     read_rows,
@@ -223,3 +225,35 @@ def test_every_flipped_bit_of_a_packed_table_is_read_the_same_or_named(tmp_path:
     path.write_bytes(packed[:-1])
     with pytest.raises(DataError, match="is damaged"):
         read_text(path)
+
+
+# Columns that are later than the first version of their table.
+
+NEW = ("map_values", "mean_se", "attenuated_se")
+OLD_GATES: Columns = {name: kind for name, kind in GATES.items() if name not in NEW}
+
+
+def test_a_gates_table_from_before_the_optional_columns_reads_as_if_they_were_empty() -> None:
+    row = {"cell": "ab", "epoch": 1, "site": "layer1", "values": 200, "mean": 1.25, "learned": "depth=0.5"}
+    old = format_rows(OLD_GATES, [row], header=True)
+    (found,) = parse_rows(GATES, old, FILE)
+    assert list(found) == list(GATES)
+    assert {name: found[name] for name in row} == row
+    assert [found[name] for name in NEW] == [None, None, None]
+    # Filled up, it stands among newer rows.
+    assert checked_lines(GATES, old, FILE) == format_rows(GATES, [row], header=False)
+    assert checked_lines(columns_in(GATES, old), old, FILE) == format_rows(OLD_GATES, [row], header=False)
+
+
+def test_no_other_column_of_a_gates_table_may_be_missing() -> None:
+    for name in ("schema", "values", "learned"):
+        columns = {column: kind for column, kind in GATES.items() if column != name}
+        with pytest.raises(DataError, match=f"^{FILE}, line 1: no column '{name}'; expected schema, cell, epoch"):
+            parse_rows(GATES, ",".join(columns) + "\n", FILE)
+
+
+def test_a_row_must_fit_the_header_of_its_own_file() -> None:
+    old = format_rows(OLD_GATES, [{"cell": "ab"}], header=True)
+    newer = format_rows(GATES, [{"cell": "ab"}], header=False)
+    with pytest.raises(DataError, match=rf"line 3: {len(GATES)} fields instead of {len(OLD_GATES)}$"):
+        parse_rows(GATES, old + newer, FILE)

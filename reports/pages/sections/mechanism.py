@@ -37,7 +37,9 @@ def mechanism(stats: Stats, figures: tuple[str, ...]) -> Section:
 _MEANING = (
     "The feature is multiplied by the scale s = 1 + g(z). A value is attenuated where s < 1, relatively attenuated "
     "where s is below the mean of its site (a common factor is taken out again by the batch norm that follows), "
-    "saturated where the gate's slope is nearly 0. Shares are of all values on the probe images at the end of training."
+    "saturated where the gate's slope is nearly 0. Shares are of the values read on the probe images at the end of "
+    "training: of all values of a map up to 2^20, of a larger one one in each block (gates.csv has how many of how "
+    "many, and the standard errors)."
 )
 
 
