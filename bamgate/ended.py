@@ -165,7 +165,12 @@ def gate_mark(gate: Mapping[str, str]) -> str:
 
 
 def same_gate(mark: str, other: str) -> bool:
-    """Whether two marks can be of one gate. The first versions of bamgate stored no source in study.json."""
-    if "+" in mark and "+" in other:
-        return mark == other
-    return mark.partition("+")[0] == other.partition("+")[0]
+    """Whether two marks can be of one gate.
+
+    The first versions of bamgate stored no source in study.json, and of the function the first 16 digits alone.
+    """
+    (function, source), (other_function, other_source) = (text.partition("+")[::2] for text in (mark, other))
+    (first, more), (other_first, other_more) = (text.partition("-")[::2] for text in (function, other_function))
+    return first == other_first and all(
+        one == two or not (one and two) for one, two in ((more, other_more), (source, other_source))
+    )

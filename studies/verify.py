@@ -9,7 +9,7 @@ from bamgate.collect import REBUILD, collected, disagreements
 from bamgate.ended import EndedCell, gate_mark, read_config, same_gate
 from bamgate.errors import BamgateError, UsageError
 from bamgate.gate_names import is_code
-from bamgate.gates import fingerprint, named_gate
+from bamgate.gates import has_fingerprint, named_gate
 from bamgate.runlog import CELL_TABLES, CellLog
 from bamgate.sealed import is_sealed, read_json
 from bamgate.storage import is_held
@@ -84,7 +84,7 @@ def _study(path: Path, content: dict[str, Any]) -> Problems:
     if list(dict.fromkeys(row["seed"] for row in content["cells"])) != seeds or set(added_seeds(content)) - set(seeds):
         yield f"{path}: the cells, or the seeds that were added, are not those of the seeds {study.seeds}"
     for name, mark in content["gates"].items():
-        if not is_code(name) and fingerprint(named_gate(name)) != mark:
+        if not is_code(name) and not has_fingerprint(named_gate(name), mark):
             yield f"{path}: gate {name!r} is another function in this bamgate"
 
 

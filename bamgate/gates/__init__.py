@@ -5,8 +5,10 @@ from bamgate.gates.check import GateReport as GateReport
 from bamgate.gates.check import examine as examine
 from bamgate.gates.formula import parse_formula as parse_formula
 from bamgate.gates.gate import Gate as Gate
-from bamgate.gates.gate import fingerprint as fingerprint
-from bamgate.gates.gate import gate_facts as gate_facts
+from bamgate.gates.identity import fingerprint as fingerprint
+from bamgate.gates.identity import fingerprint_v1 as fingerprint_v1
+from bamgate.gates.identity import gate_facts as gate_facts
+from bamgate.gates.identity import has_fingerprint as has_fingerprint
 from bamgate.gates.load import load_gate as load_gate
 from bamgate.gates.load import plugin_gates as plugin_gates
 from bamgate.gates.stored import Stored as Stored
@@ -17,6 +19,7 @@ from bamgate.gates.stored import places_of as places_of
 from bamgate.gates.stored import stored_gate as stored_gate
 
 __all__ = [
-    *("GATES", "Gate", "GateReport", "Stored", "examine", "fingerprint", "gate_facts", "gate_location", "load_gate"),
-    *("named_gate", "parse_formula", "path_from", "places_of", "plugin_gates", "stored_gate"),
+    *("GATES", "Gate", "GateReport", "Stored", "examine", "fingerprint", "fingerprint_v1", "gate_facts"),
+    *("gate_location", "has_fingerprint", "load_gate", "named_gate", "parse_formula", "path_from", "places_of"),
+    *("plugin_gates", "stored_gate"),
 ]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bamgate.errors import UsageError, one_line
-from bamgate.gates.gate import Gate, fingerprint, values_and_slopes
+from bamgate.gates.gate import Gate, values_and_slopes
+from bamgate.gates.identity import fingerprint
 
 _WIDE = torch.arange(-2000, 2001, dtype=torch.float64) / 40  # 0 among them, exactly
 

@@ -11,7 +11,7 @@ from torch import nn
 from bamgate.backbones import Size
 from bamgate.config import AttentionConfig
 from bamgate.errors import DataError, UsageError, nearest
-from bamgate.gates import Gate, Stored, fingerprint, stored_gate
+from bamgate.gates import Gate, Stored, fingerprint, has_fingerprint, stored_gate
 from bamgate.models import build_model
 
 
@@ -134,11 +134,10 @@ def build(network: Network, gate: Gate | None = None, *, allow_code: bool = Fals
             weights were trained with.
     """
     part = gate or stored_gate(_stored(network), allow_code=allow_code)
-    found = fingerprint(part)
-    if found != network.gate_fingerprint:
+    if not has_fingerprint(part, network.gate_fingerprint):
         raise UsageError(
             f"gate {part.name!r} is not the function that these weights were trained with "
-            f"({network.attention.gate!r}, fingerprint {network.gate_fingerprint}; this one is {found})"
+            f"({network.attention.gate!r}, fingerprint {network.gate_fingerprint}; this one is {fingerprint(part)})"
         )
     return build_model(
         network.model,
