@@ -58,7 +58,10 @@ def show(gate: _Gate, json: _Json = False) -> None:
 
 @app.command()
 def check(gate: _Gate, json: _Json = False) -> None:
-    """Try a gate as a network would: values, gradients, bf16, autocast, torch.compile. Exit code 3 if one fails."""
+    """Try a gate as a network would: values and gradients up to |z| = 100, bf16, autocast, torch.compile.
+
+    One that is not a function of each logit alone is refused; exit code 3 if it fails another trial.
+    """
     from bamgate.cli.console import err, out, print_json
     from bamgate.gates import examine, load_gate
 

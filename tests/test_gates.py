@@ -267,6 +267,14 @@ def test_examine_finds_values_and_gradients_that_are_not_finite() -> None:
         assert (report.finite, report.passed) == (False, False)
 
 
+def test_examine_finds_what_overflows_in_fp32_beyond_88() -> None:
+    naive = examine(gate_of(lambda z: 1 / (1 + torch.exp(-z))))  # its gradient is inf / inf at -100
+    assert (naive.finite, naive.passed) == (False, False)
+    assert require_usable(gate_of(lambda z: 1 / (1 + torch.exp(-z))))  # a logit of -30 is far out already
+    assert not examine(gate_of(torch.exp)).finite
+    assert examine(gate_of(lambda z: z**8)).finite
+
+
 def test_examine_finds_a_gate_that_breaks_in_bf16_or_is_random() -> None:
     def only_float(z: Tensor) -> Tensor:
         assert z.dtype != torch.bfloat16

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.fx import Proxy
 
 from bamgate.errors import UsageError, unknown
+from bamgate.gates.elementwise import require_elementwise
 
 GateFactory = Callable[[], nn.Module]
 GATE_INITS = ("default", "zero")
@@ -22,8 +23,11 @@ class Scale(nn.Module):
     """s = 1 + g(z) (residual) or s = g(z), computed in fp32 under any autocast.
 
     Args:
-        gate: makes the module z -> g(z); called once, so a learned gate belongs to this site alone.
+        gate: makes the module z -> g(z), which belongs to this site alone.
         residual: BAM's F' = F + F * M(F) is F * (1 + g); SE's and CBAM's F' = F * M(F) is F * g.
+
+    Raises:
+        UsageError: what `gate` makes is not elementwise, or keeps state; see `require_elementwise`.
     """
 
     def __init__(self, gate: GateFactory, *, residual: bool) -> None:
@@ -31,6 +35,7 @@ class Scale(nn.Module):
         # What a gate draws must not shift what the layers after it draw: gates are compared on equal weights.
         if not callable(gate):
             raise UsageError(f"gate must make a module, got {gate!r}; for a gate by name: load_gate({gate!r}).build")
+        require_elementwise(gate, getattr(gate, "__qualname__", None) or repr(gate))
         with torch.random.fork_rng(devices=[]):
             self.gate = gate()
         self.residual = residual

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bamgate.attention import Scale
 from bamgate.errors import UsageError, unknown
 from bamgate.gates import Gate
+from bamgate.gates.elementwise import require_elementwise
 from bamgate.insertion import in_evaluation
 from bamgate.probes import gate_sites
 from bamgate.seeding import drawing_from
@@ -78,7 +79,8 @@ def _gates(model: nn.Module, replacements: Mapping[str, nn.Module]) -> Iterator[
 
 
 def regated(model: nn.Module, gate: Gate) -> AbstractContextManager[None]:
-    """Every site has `gate` meanwhile."""
+    """Every site has `gate` meanwhile; UsageError where it is not elementwise, or keeps state."""
+    require_elementwise(gate.build, gate.name)
     device = next(model.parameters()).device
     with drawing_from(0):  # what a gate draws at its start is the same each time
         gates = {name: gate.build().to(device) for name in gate_sites(model)}

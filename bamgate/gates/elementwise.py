@@ -1,0 +1,256 @@
+"""The door that every gate passes before anything is begun: one function of each logit alone.
+
+A gate that mixes places, images or channels, draws numbers or keeps state would train, and give figures and answers
+that mean something else: they would depend on who else is in the batch, or on how often it was asked.
+"""
+
+import contextlib
+import functools
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import UninitializedTensorMixin
+
+from bamgate.errors import UsageError, one_line
+from bamgate.gates.gate import Elementwise, moved
+from bamgate.seeding import drawing_from, hashed_integers
+
+RULE = "a gate is one function of each logit alone: elementwise, always the same, without state of its own"
+SHAPES = ((2, 3, 4, 5), (1, 4, 6, 3), (3, 8, 1, 1), (1, 1, 1, 1), (5, 33, 2, 1), (1, 2, 1, 9))
+MIXED_SHAPES = ((4, 6, 5, 7), (4, 6, 1, 1))
+NEAR = 4.0  # gradients are compared up to here: beyond, rounding alone may decide them
+_FAR = torch.tensor([6.5, 12.5, 13, 21, 50, 100, 1000], dtype=torch.float64)
+VALUES = torch.cat([torch.arange(-12, 13).double() / 3, _FAR, -_FAR])
+EXTREME = 1e30
+_IN_PLACE = "fails: it changes its input in place; give back a new tensor, as z.tanh() does and z.tanh_() does not"
+_passed: "weakref.WeakSet[Callable[[], nn.Module]]" = weakref.WeakSet()
+
+
+class _Refusal(Exception):
+    """What is wrong with a gate, as the end of a sentence that begins with its name."""
+
+
+def require_elementwise(build: Callable[[], nn.Module], name: str) -> None:
+    """Try the gates that `build` makes, on the CPU, as they start and with their parameters moved, in both modes.
+
+    The global random state is left as it was. A maker that has passed is not tried again.
+
+    Raises:
+        UsageError: it is not elementwise, deterministic, pure or stateless, in its values or its gradient; or its
+            code fails, for some shapes or channels only, for example.
+    """
+    if _has_passed(build):
+        return
+    try:
+        with _undisturbed():
+            _try_all(build)
+    except _Refusal as refusal:
+        raise UsageError(f"gate {name!r} {refusal}") from refusal.__cause__
+    with contextlib.suppress(TypeError):  # not everything that can be called can be remembered
+        _passed.add(build)
+
+
+def _has_passed(build: Callable[[], nn.Module]) -> bool:
+    try:
+        return build in _passed
+    except TypeError:
+        return False
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Whatever the caller is in the middle of: its generator, device, gradient mode, precision and warnings."""
+    # A compiled function would be compiled for each of the shapes here.
+    compiled = "torch._dynamo" in sys.modules
+    elsewhere = torch.get_default_device().type != "cpu"
+    with (
+        torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext(),
+        drawing_from(0),
+        torch.device("cpu") if elsewhere else contextlib.nullcontext(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _try_all(build: Callable[[], nn.Module]) -> None:
+    first = _made(build)
+    # A function cannot see the mode.
+    modes = (True,) if isinstance(first, Elementwise) else (True, False)
+    starts: list[Callable[[nn.Module], nn.Module]] = [lambda module: module]
+    starts += [moved] if any(True for _ in first.parameters()) else []
+    for training in modes:
+        for start in starts:
+            try:
+                _try(start(_made(build).train(training)))
+            except _Refusal as refusal:
+                raise _Refusal(f"{refusal}{'' if training else ' (in evaluation mode)'}") from refusal.__cause__
+
+
+def _made(build: Callable[[], nn.Module]) -> nn.Module:
+    try:
+        module = build()
+    except (Exception, SystemExit) as error:  # whatever a user's code raises is one line here
+        raise _Refusal(f"fails on a {SHAPES[0]} tensor: {one_line(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise _Refusal(f"must be made as an nn.Module, got {type(module).__name__}")
+    tensors = [*module.parameters(), *module.buffers()]
+    if any(isinstance(tensor, UninitializedTensorMixin) for tensor in tensors):
+        raise _Refusal(f"has a lazy parameter, whose shape its first input would decide; {RULE}")
+    return module
+
+
+def _try(module: nn.Module) -> None:
+    """One module in one mode."""
+    state = [tensor.detach().clone() for tensor in _state(module)]
+    like = torch.get_default_dtype()
+    start = _logits(SHAPES[0], 0).to(like)
+    before = _value(module, start)
+    _same_state(module, state)
+    for shape in SHAPES:
+        z = _logits(shape, 0).to(like)
+        for lying in (z, z.contiguous(memory_format=torch.channels_last)):
+            _same(_value(module, lying), _value(module, lying))
+    module.double()
+    alone = [_alone(module, value) for value in VALUES]
+    g, slopes = (torch.stack(part) for part in zip(*alone, strict=True))
+    for shape in MIXED_SHAPES:
+        _refuse_mixing(module, shape)
+    for shape in SHAPES:
+        _as_if_alone(module, shape, g, slopes)
+    module.to(like)
+    _same(before, _value(module, start))
+    _same_state(module, state)
+
+
+def _state(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+@functools.cache
+def _logits(shape: tuple[int, ...], key: int) -> Tensor:
+    """A map of hashed VALUES, each of them wherever it falls."""
+    return VALUES[_places(shape, key)]
+
+
+@functools.cache
+def _places(shape: tuple[int, ...], key: int) -> Tensor:
+    places = hashed_integers(key, torch.arange(torch.Size(shape).numel()), len(VALUES))
+    return places.view(shape)
+
+
+def _value(module: nn.Module, z: Tensor) -> Tensor:
+    """g(z) without a gradient; the input must be as it was."""
+    given = z.clone(memory_format=torch.preserve_format)
+    with torch.no_grad():
+        g = _called(module, given)
+    if not torch.equal(given, z):
+        raise _Refusal(_IN_PLACE)
+    return g
+
+
+def _called(module: nn.Module, z: Tensor) -> Tensor:
+    shape, version = tuple(z.shape), z._version
+    try:
+        g = module(z)
+    except (Exception, SystemExit) as error:
+        kind = "" if z.dtype == torch.get_default_dtype() else f" {str(z.dtype).removeprefix('torch.')}"
+        raise _Refusal(f"fails on a {shape}{kind} tensor: {one_line(error)}") from error
+    if not isinstance(g, Tensor):
+        raise _Refusal(f"must return a tensor, got {type(g).__name__}")
+    if g.shape != z.shape:
+        raise _Refusal(f"must keep the shape: got {tuple(g.shape)} for {shape}")
+    if g.dtype != z.dtype and z.dtype == torch.get_default_dtype():
+        raise _Refusal(f"must keep the dtype: got {g.dtype} for {z.dtype}")
+    if z._version != version:
+        raise _Refusal(_IN_PLACE)
+    return g.to(z.dtype)
+
+
+def _same(before: Tensor, now: Tensor) -> None:
+    if not torch.equal(before.nan_to_num(), now.nan_to_num()):
+        raise _Refusal(f"gives different values for the same input; {RULE}")
+
+
+def _same_state(module: nn.Module, state: list[Tensor]) -> None:
+    now = _state(module)
+    if len(now) != len(state) or any(not torch.equal(one, other) for one, other in zip(now, state, strict=True)):
+        raise _Refusal(f"changes its own state (a buffer or parameter) when it is called; {RULE}")
+
+
+def _pulled(module: nn.Module, z: Tensor, upstream: Tensor) -> tuple[Tensor, Tensor]:
+    """g(z), and the gradient that reaches z from `upstream` at g."""
+    z = z.clone().requires_grad_()
+    # As in a network, where z is what a layer put out.
+    g = _called(module, z * 1)
+    gradient = None
+    if g.requires_grad:
+        try:
+            (gradient,) = torch.autograd.grad(g, z, upstream, allow_unused=True)
+        except Exception as error:
+            raise _Refusal(f"fails in its gradient: {one_line(error)}") from error
+    return g.detach(), torch.zeros_like(z) if gradient is None else gradient
+
+
+def _alone(module: nn.Module, value: Tensor) -> tuple[Tensor, Tensor]:
+    g, slope = _pulled(module, value.view(1, 1, 1, 1), torch.ones(1, 1, 1, 1, dtype=value.dtype))
+    return g.view(()), slope.view(())
+
+
+@functools.cache
+def _upstream(shape: tuple[int, ...], key: int) -> Tensor:
+    return (_places(shape, key + 1000) - 18.5).double() / 16  # never 0
+
+
+def _as_if_alone(module: nn.Module, shape: tuple[int, ...], g: Tensor, slopes: Tensor) -> None:
+    """Each value and gradient of a map against those of its logit alone."""
+    places, upstream = _places(shape, 1), _upstream(shape, 1)
+    z = VALUES[places]
+    found, gradient = _pulled(module, z, upstream)
+    if _differ(found, g[places], z, slopes[places]).any():
+        raise _Refusal(f"gives a value that depends on more than its logit, for a {shape} tensor; {RULE}")
+    near = z.abs() <= NEAR
+    if _differ(gradient, upstream * slopes[places], z)[near].any():
+        raise _Refusal(f"gives a gradient that depends on more than its logit, for a {shape} tensor; {RULE}")
+
+
+def _differ(found: Tensor, expected: Tensor, z: Tensor, slopes: Tensor | None = None) -> Tensor:
+    """Where two values part by more than rounding, which grows with the slope."""
+    room = 1e-6 * (1 + expected.abs())
+    if slopes is not None:
+        room = room + 1e-10 * (z * slopes).abs().nan_to_num()
+    return ~(found.eq(expected) | ((found - expected).abs() <= room) | (found.isnan() & expected.isnan()))
+
+
+_PARTS: dict[str, Callable[[Tensor, int], Tensor]] = {
+    "depends on the rest of the batch": lambda map, at: map[at],
+    "mixes channels": lambda map, at: map[:, at],
+    "mixes positions": lambda map, at: map[:, :, at, at],
+}
+
+
+def _refuse_mixing(module: nn.Module, shape: tuple[int, ...]) -> None:
+    """Change all but one image, channel or position: nothing may change there, neither value nor gradient."""
+    z, upstream = _logits(shape, 2), _upstream(shape, 2)
+    g, gradient = _pulled(module, z, upstream)
+    extremes = torch.where(_logits(shape, 4) > 0, EXTREME, -EXTREME)
+    for problem, part in _PARTS.items():
+        in_gradient = False
+        for at in (0, -1):
+            keep = torch.zeros(shape, dtype=torch.bool)
+            part(keep, at).fill_(True)
+            for others in (_logits(shape, 3), extremes):
+                pulls = torch.where(keep, upstream, _upstream(shape, 3))
+                found, pulled = _pulled(module, torch.where(keep, z, others), pulls)
+                if _differ(found, g, z, gradient / upstream)[keep].any():
+                    raise _Refusal(f"{problem}; {RULE}")
+                in_gradient |= bool(_differ(pulled, gradient, z)[keep & (z.abs() <= NEAR)].any())
+        if in_gradient:
+            raise _Refusal(f"{problem} in its gradient; {RULE}")
