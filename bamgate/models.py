@@ -23,7 +23,7 @@ from bamgate.insertion import (
     inserted,
     remove_module,
 )
-from bamgate.seeding import drawing_from, stream_key
+from bamgate.seeding import drawing_from, init_key
 
 _Given = TypeVar("_Given")
 
@@ -63,7 +63,7 @@ def build_model(
     any attention or none, and the same attention weights with any gate.
     """
     sites = _sites(attention, gate, seed)
-    with drawing_from(stream_key(seed, "init", 0)):
+    with drawing_from(init_key(seed, 0)):
         return find_backbone(name)(num_classes=num_classes, in_channels=in_channels, image_size=image_size, sites=sites)
 
 
@@ -82,7 +82,7 @@ def _seeded(factory: Callable[[_Given], nn.Module], seed: int) -> Callable[[_Giv
     def build(given: _Given) -> nn.Module:
         nonlocal built
         built += 1
-        with drawing_from(stream_key(seed, "init", built)):
+        with drawing_from(init_key(seed, built)):
             return factory(given)
 
     return build

@@ -13,6 +13,8 @@ import torch
 from bamgate.errors import UsageError
 
 _MASK_63 = (1 << 63) - 1
+_MASK_32 = (1 << 32) - 1
+_WORDS, _OFFSET = 624, 24  # of the Mersenne twister's state, in 64 bits each, within the state that torch gives
 
 
 def stream_key(seed: int, name: str, *counters: int) -> int:
@@ -21,14 +23,21 @@ def stream_key(seed: int, name: str, *counters: int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") & _MASK_63
 
 
+def init_key(seed: int, place: int) -> int:
+    """The key of the initial weights at one place of a network. It has 32 bits: the weights of runs on record."""
+    return stream_key(seed, "init", place) & _MASK_32
+
+
 def generator(seed: int, name: str, *counters: int) -> torch.Generator:
-    """A CPU generator for the stream `name` of `seed`."""
+    """A CPU generator for the stream `name` of `seed`; torch takes the lower 32 bits of its key."""
     return torch.Generator().manual_seed(stream_key(seed, name, *counters))
 
 
 @contextlib.contextmanager
 def drawing_from(key: int, device: torch.device | None = None) -> Iterator[None]:
     """What is drawn inside, weights or dropout, comes from `key`; torch's own generators are as before afterwards.
+
+    All 63 bits count; a key of 32 bits gives what torch gives for that seed.
 
     Args:
         device: the CPU, or a GPU whose generator is meant too. No other GPU's is touched.
@@ -40,11 +49,32 @@ def drawing_from(key: int, device: torch.device | None = None) -> Iterator[None]
         raise UsageError(f"what is drawn on {str(device)!r} cannot be seeded (allowed: cpu, cuda, cuda:N)")
     devices = [device] if device is not None and device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
-        torch.default_generator.manual_seed(key)
+        _seed_cpu(key)
         for gpu in devices:
             with torch.cuda.device(gpu):  # manual_seed speaks of the current GPU
                 torch.cuda.manual_seed(key)
         yield
+
+
+def state_key(name: str) -> int:
+    """A 63-bit key that no stream shares, from where torch's CPU generator stands; it is not drawn from."""
+    state = torch.random.get_rng_state().numpy().tobytes()
+    return int.from_bytes(hashlib.sha256(name.encode() + state).digest()[:8], "big") & _MASK_63
+
+
+def _seed_cpu(key: int) -> None:
+    """Seed torch's CPU generator, which takes 32 bits for a seed: what is above fills the state by a hash instead.
+
+    The Mersenne twister may start from any 624 words (Matsumoto, Nishimura 1998).
+    """
+    torch.default_generator.manual_seed(key & _MASK_32)
+    if key >> 32:
+        state = torch.random.get_rng_state()
+        words = state[_OFFSET : _OFFSET + 8 * _WORDS].view(torch.int64)
+        assert int(words[0]) == key & _MASK_32, "torch keeps its generator's state in another form"
+        drawn = hashlib.shake_256(key.to_bytes(8, "big")).digest(4 * _WORDS)
+        words.copy_(torch.frombuffer(bytearray(drawn), dtype=torch.int32).long() & _MASK_32)
+        torch.random.set_rng_state(state)
 
 
 def _signed(value: int) -> int:

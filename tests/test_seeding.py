@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from torch import nn
 
+from bamgate.attention import Scale
+from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
+from bamgate.gates import GATES, Gate
+from bamgate.models import build_model
 from bamgate.seeding import drawing_from, generator, hashed_integers, stream_key
 
 MASK = (1 << 64) - 1
+MASK_32 = (1 << 32) - 1
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
 
 
@@ -193,3 +199,101 @@ def test_the_last_gpu_draws_the_same_from_the_same_key(cuda: torch.device) -> No
     assert torch.equal(drawn[0], drawn[1])
     assert not torch.equal(drawn[0], drawn[2])
     assert torch.equal(torch.cuda.get_rng_state(0), before)
+
+
+def drawn(key: int, count: int = 2000) -> torch.Tensor:
+    with drawing_from(key):
+        return torch.rand(count)
+
+
+def test_a_key_of_32_bits_draws_what_torch_draws_for_that_seed() -> None:
+    for key in (0, 1, (1 << 32) - 1):
+        assert torch.equal(drawn(key), torch.rand(2000, generator=torch.Generator().manual_seed(key)))
+
+
+@given(key=st.integers(1 << 32, (1 << 63) - 1), bit=st.integers(0, 62))
+def test_every_bit_of_a_key_counts(key: int, bit: int) -> None:
+    other = key ^ (1 << bit)
+    assert not (drawn(key) == drawn(other)).any()
+    assert torch.equal(drawn(key), drawn(key))
+
+
+def test_no_two_dropout_streams_are_equal_among_390_000() -> None:
+    """Ten seeds of 39,000 steps, of which 18 pairs share the 32 bits that torch takes."""
+    keys = [stream_key(seed, "dropout", step) for seed in range(10) for step in range(39_000)]
+    assert len(set(keys)) == len(keys)
+    by_lower_half: dict[int, int] = {}
+    pairs = []
+    for key in keys:
+        pairs += [(by_lower_half[key & MASK_32], key)] if key & MASK_32 in by_lower_half else []
+        by_lower_half[key & MASK_32] = key
+    assert len(pairs) > 5
+    for one, other in pairs:
+        assert not (drawn(one) == drawn(other)).any()
+
+
+def test_a_stream_of_63_bits_is_uniform_and_normal_and_leaves_the_state_alone() -> None:
+    before = torch.get_rng_state()
+    key = stream_key(7, "dropout", 1)
+    assert stats.kstest(drawn(key, 50_000).numpy(), "uniform").pvalue > 1e-3
+    with drawing_from(key):
+        assert stats.kstest(torch.randn(50_000).numpy(), "norm").pvalue > 1e-3
+        kept = torch.nn.functional.dropout(torch.ones(100_000), 0.3).count_nonzero()
+    assert abs(int(kept) - 70_000) < 5 * (100_000 * 0.3 * 0.7) ** 0.5
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+# What a gate draws at its start.
+
+
+class Drawn(nn.Module):
+    """A gate that starts at random."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.k = nn.Parameter(torch.rand(98))
+
+    def forward(self, z: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(self.k.mean() * z)
+
+
+def test_a_gate_neither_shifts_nor_repeats_what_is_drawn_after_it() -> None:
+    with drawing_from(5):
+        gate = Scale(Drawn, residual=True).gate
+        after = torch.rand(98)
+    assert torch.equal(after, drawn(5, 98))
+    assert isinstance(gate, Drawn)
+    assert not torch.isin(gate.k, drawn(5, 100_000)).any()
+
+
+def starts(seed: int, build: Callable[[], nn.Module] = Drawn) -> dict[str, torch.Tensor]:
+    attention = AttentionConfig(name="cbam", gate="mine", reduction=4)
+    gate = Gate(name="mine", build=build, source="")
+    model = build_model("resnet8", attention, gate, num_classes=10, in_channels=1, image_size=(12, 9), seed=seed)
+    return {name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
+
+
+def test_gates_start_by_seed_and_site_and_all_else_as_without_them() -> None:
+    first, again, other = starts(0), starts(0), starts(1)
+    gates = [name for name in first if name.endswith("gate.k")]
+    assert len(gates) == 6
+    assert len({tuple(first[name].tolist()) for name in gates} | {tuple(other[name].tolist()) for name in gates}) == 12
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    plain = starts(0, nn.Tanh)
+    assert plain.keys() == first.keys() - set(gates)
+    assert all(torch.equal(first[name], plain[name]) for name in plain)
+    for name in gates:
+        conv = name.replace("channel.scale.gate.k", "spatial.conv.weight").replace("scale.gate.k", "conv.weight")
+        as_drawn = (first[conv].flatten() * 98**0.5 + 1) / 2  # uniform in +-1 / sqrt(fan in)
+        assert not torch.isclose(first[name], as_drawn, atol=1e-5).all()
+
+
+def test_weights_of_a_seed_are_those_of_runs_on_record() -> None:
+    model = build_model(
+        "resnet8", AttentionConfig(), GATES.get("tanh"), num_classes=10, in_channels=1, image_size=(12, 9), seed=3
+    )
+    weights = model.state_dict()
+    assert weights["stem.0.weight"].flatten()[:3].tolist() == pytest.approx([0.031771, -0.217638, -0.200874], abs=2e-6)
+    assert weights["sites.layer2.spatial.final.weight"].flatten()[:2].tolist() == pytest.approx(
+        [0.41123, 0.232053], abs=2e-6
+    )

@@ -10,6 +10,7 @@ from torch.fx import Proxy
 
 from bamgate.errors import UsageError, unknown
 from bamgate.gates.elementwise import require_elementwise
+from bamgate.seeding import drawing_from, state_key
 
 GateFactory = Callable[[], nn.Module]
 GATE_INITS = ("default", "zero")
@@ -32,11 +33,12 @@ class Scale(nn.Module):
 
     def __init__(self, gate: GateFactory, *, residual: bool) -> None:
         super().__init__()
-        # What a gate draws must not shift what the layers after it draw: gates are compared on equal weights.
         if not callable(gate):
             raise UsageError(f"gate must make a module, got {gate!r}; for a gate by name: load_gate({gate!r}).build")
         require_elementwise(gate, getattr(gate, "__qualname__", None) or repr(gate))
-        with torch.random.fork_rng(devices=[]):
+        # What a gate draws must neither shift nor repeat what the layers after it draw: gates are compared on equal
+        # weights. Its own stream comes from where the generator stands, and so from the seed and the site.
+        with drawing_from(state_key("gate")):
             self.gate = gate()
         self.residual = residual
 
