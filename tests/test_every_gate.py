@@ -9,7 +9,8 @@ from attention_samples import COMBINES, LAYOUTS, MODULES, WAYS, bam_logits, cbam
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from bamgate.attention import BAM, CBAM, SqueezeExcitation
+from bamgate.attention import BAM, CBAM, Scale, SqueezeExcitation
+from bamgate.attention.scale import multiply
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
 from bamgate.gates import GATES
@@ -350,3 +351,34 @@ def test_an_option_that_is_unknown_or_idle_is_refused_in_python_too(options: dic
     with pytest.raises(UsageError) as caught:
         BAM(8, gate=nn.Tanh, **options)
     assert str(caught.value) == message
+
+
+class Fixed(nn.Module):
+    """Features, and logits for each of them: F * s(z) as every attention module multiplies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = Scale(nn.Sigmoid, residual=True)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return multiply(x, self.scale(z))
+
+
+def test_the_product_is_rounded_once_to_bf16() -> None:
+    """4,096 scales from 1 to 2 on the same 64 features: rounded to bf16 beforehand they would be 129."""
+    x = torch.linspace(0.5, 1, 64).bfloat16()[None].expand(4096, 64)
+    z = torch.linspace(-8, 8, 4096)[:, None]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = Fixed()(x, z.expand(4096, 64))
+    assert y.dtype == torch.bfloat16
+    exact = x.double() * (1 + torch.sigmoid(z.double()))
+    assert (y == exact.bfloat16()).double().mean() > 0.999  # fp32 in between may break a tie
+    assert len({tuple(row) for row in y.tolist()}) > 1500
+    twice = x * (1 + torch.sigmoid(z)).bfloat16()
+    assert len({tuple(row) for row in twice.tolist()}) <= 129
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_in_full_precision_the_product_is_the_plain_one(dtype: torch.dtype) -> None:
+    x, s = image(2, 3, 4, 5).to(dtype), image(2, 3, 1, 1).to(dtype)
+    assert torch.equal(multiply(x, s), x * s)
