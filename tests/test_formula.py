@@ -362,3 +362,27 @@ def test_random_expressions_agree_with_numpy(text: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         expected = eval(text, {"__builtins__": {}}, {"z": Z}) * np.ones_like(Z)
     np.testing.assert_allclose(value(text), expected, rtol=1e-9, atol=1e-6 * (1 + np.abs(expected).max()))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip(z,1,0)", "formula 'clip(z,1,0)': clip(z, 1, 0) has its lower bound, 1, above its upper one, 0"),
+        (
+            "2*clip(z/2,pi,-e)+1",
+            "formula '2*clip(z/2,pi,-e)+1': clip(z / 2, pi, -e) has its lower bound, 3.14159, above its upper one, "
+            "-2.71828",
+        ),
+        ("clip(z, sqrt(4), 1/2)", None),
+        ("clip(clip(z, 2, 1), -1, 1)", None),
+    ],
+)
+def test_bounds_of_clip_the_wrong_way_round_are_refused(text: str, message: str | None) -> None:
+    with pytest.raises(UsageError, match="lower bound") as caught:
+        parse_formula(text)
+    assert message is None or str(caught.value) == message
+
+
+@pytest.mark.parametrize("text", ["clip(z,0,1)", "clip(z,1,1)", "clip(z,-z,z)", "clip(1,0,z)", "clip(z, -pi, 1e6)"])
+def test_other_bounds_of_clip_are_read(text: str) -> None:
+    assert parse_formula(text)[1](torch.zeros(3)).shape == (3,)

@@ -178,7 +178,22 @@ def _call(name: str, arguments: list[ast.expr], shown: str, depth: int) -> Node:
     if len(arguments) != count:
         raise UsageError(f"formula {shown!r}: {name} takes {count} argument{'s'[: count > 1]}, got {len(arguments)}")
     parts = [_read(argument, shown, depth + 1) for argument in arguments]
+    if name == "clip":
+        _check_bounds(parts[1:], arguments, shown)
     return lambda z: function(*(part(z) for part in parts))
+
+
+def _check_bounds(bounds: list[Node], arguments: list[ast.expr], shown: str) -> None:
+    """UsageError where two bounds that hold no z are the wrong way round: the lower one would have no effect."""
+    if any(isinstance(node, ast.Name) and node.id == "z" for bound in arguments[1:] for node in ast.walk(bound)):
+        return
+    try:
+        low, high = (float(bound(torch.zeros(()))) for bound in bounds)
+    except (ArithmeticError, ValueError):
+        return  # said when the gate is tried
+    if low > high:
+        clip = ", ".join(map(ast.unparse, arguments))
+        raise UsageError(f"formula {shown!r}: clip({clip}) has its lower bound, {low:g}, above its upper one, {high:g}")
 
 
 def _language() -> str:
