@@ -5,7 +5,6 @@ MAX_VALUES logits is read at hashed places, one in each block of k, and the row 
 and how far the figures may be off for it.
 """
 
-import itertools
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -82,13 +81,38 @@ def probe_gates(
                 logits = model(x).float()
             F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
         _add_gradient_norms(model, figures)
+        found = _fetched([figures[name] for name in gate_sites(model)])
+        return [_with_texts(row, scale) for row, scale in zip(found, gate_sites(model).values(), strict=True)]
     finally:
         for hook in hooks:
             hook.remove()
         model.zero_grad(set_to_none=True)
         for buffer, before in zip(model.buffers(), buffers, strict=True):
             buffer.copy_(before)
-    return [figures[name] for name in gate_sites(model)]
+
+
+def _fetched(rows: list[Figures]) -> list[Figures]:
+    """The rows with plain numbers for the tensors in them, which come from the device at once: each would be a wait."""
+    held = [value for row in rows for value in row.values() if isinstance(value, Tensor)]
+    if not held:
+        return rows
+    numbers = iter(torch.cat([value.double().flatten() for value in held]).tolist())
+
+    def plain(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        found = [next(numbers) for _ in range(value.numel())]
+        found = found if value.is_floating_point() else [int(number) for number in found]
+        return found if value.ndim else found[0]
+
+    return [{name: plain(value) for name, value in row.items()} for row in rows]
+
+
+def _with_texts(row: Figures, scale: Scale) -> Figures:
+    """The row with the texts that gates.csv has for lists of numbers."""
+    names = [name for name, p in scale.gate.named_parameters() if p.numel() == 1]
+    learned = ";".join(f"{name}={value:.6g}" for name, value in zip(names, row["learned"], strict=True))
+    return {**row, "histogram": " ".join(map(str, row["histogram"])), "learned": learned}
 
 
 def _bams(model: nn.Module) -> dict[str, BAM]:
@@ -130,7 +154,7 @@ def _read(site: str, values: Tensor) -> Tensor:
     return read if read.dtype == torch.float64 else read.float()
 
 
-def _standard_error(read: Tensor, count: int) -> float:
+def _standard_error(read: Tensor, count: int) -> Tensor | float:
     """Of the mean over `read` as an estimate of the mean over all `count` values; 0 where all were read.
 
     One value a block: the variance comes from differences of neighbouring blocks, which can only make it larger
@@ -139,7 +163,7 @@ def _standard_error(read: Tensor, count: int) -> float:
     if len(read) == count:
         return 0.0
     pairs = read[: len(read) // 2 * 2].double().view(-1, 2)
-    return float((pairs[:, 0] - pairs[:, 1]).square().sum().sqrt() / len(read))
+    return (pairs[:, 0] - pairs[:, 1]).square().sum().sqrt() / len(read)
 
 
 def _describe(scale: Scale, site: str, z: Tensor, s: Tensor) -> Figures:
@@ -148,32 +172,32 @@ def _describe(scale: Scale, site: str, z: Tensor, s: Tensor) -> Figures:
     _, slopes = values_and_slopes(scale.gate, z)
     _, steepest = values_and_slopes(scale.gate, _SLOPE_GRID.to(z.device))
     ordered = s.sort().values
-    quantiles = {name: float(_quantile(ordered, q)) for name, q in QUANTILES.items()}
+    learned = [p.detach().reshape(()) for p in scale.gate.parameters() if p.numel() == 1]
     return {
         "values": s.numel(),
-        "mean": float(mean),
-        "sd": float(s.std(correction=0)),
-        "min": float(ordered[0]),
-        **quantiles,
-        "max": float(ordered[-1]),
+        "mean": mean,
+        "sd": s.std(correction=0),
+        "min": ordered[0],
+        **{name: _quantile(ordered, q) for name, q in QUANTILES.items()},
+        "max": ordered[-1],
         "histogram": _histogram(ordered),
-        "attenuated": int((s < 1).sum()),
-        "relatively_attenuated": int((s < mean).sum()),
-        "saturated": int((slopes.abs() < SATURATED_BELOW * steepest.abs().max()).sum()),
-        "mean_slope": float(slopes.mean()),
-        "logit_mean": float(z.mean()),
-        "logit_sd": float(z.std(correction=0)),
+        "attenuated": (s < 1).sum(),
+        "relatively_attenuated": (s < mean).sum(),
+        "saturated": (slopes.abs() < SATURATED_BELOW * steepest.abs().max()).sum(),
+        "mean_slope": slopes.mean(),
+        "logit_mean": z.mean(),
+        "logit_sd": z.std(correction=0),
         "map_values": count,
         "mean_se": _standard_error(s, count),
         "attenuated_se": _standard_error(s < 1, count),
-        "learned": ";".join(f"{name}={p.item():.6g}" for name, p in scale.gate.named_parameters() if p.numel() == 1),
+        "learned": torch.stack(learned) if learned else [],
     }
 
 
-def _histogram(ordered: Tensor) -> str:
+def _histogram(ordered: Tensor) -> Tensor:
     """Counts of s in the bins of SCALE_EDGES, each from its lower edge on, with one bin below and one above."""
-    below = torch.searchsorted(ordered, torch.tensor(SCALE_EDGES, device=ordered.device)).tolist()
-    return " ".join(str(high - low) for low, high in itertools.pairwise([0, *below, len(ordered)]))
+    edges = torch.tensor(SCALE_EDGES).to(ordered.device, non_blocking=True)
+    return F.pad(F.pad(torch.searchsorted(ordered, edges), (1, 0)), (0, 1), value=len(ordered)).diff()
 
 
 def _quantile(ordered: Tensor, q: float) -> Tensor:
@@ -191,15 +215,15 @@ def _on_object(s: Tensor, masks: Tensor | None) -> Figures:
     on = F.adaptive_avg_pool2d(masks[:, None].float(), (s.shape[2], s.shape[3]))
     plane = s.mean(dim=1, keepdim=True)
     return {
-        "on_object": float((plane * on).sum() / on.sum()),
-        "off_object": float((plane * (1 - on)).sum() / (1 - on).sum()),
+        "on_object": (plane * on).sum() / on.sum(),
+        "off_object": (plane * (1 - on)).sum() / (1 - on).sum(),
     }
 
 
 def _branch_hooks(figures: dict[str, Figures], name: str, module: BAM) -> list[Any]:
     def recorder(key: str) -> Any:
         def hook(branch: nn.Module, inputs: Any, output: Tensor) -> None:
-            figures.setdefault(name, {})[key] = float(output.detach().float().std(correction=0))
+            figures.setdefault(name, {})[key] = output.detach().float().std(correction=0)
 
         return hook
 
@@ -220,6 +244,6 @@ def _add_gradient_norms(model: nn.Module, figures: dict[str, Figures]) -> None:
             figures[_site_name(model, path)] |= {"gradient_attention": norm, "gradient_trunk": trunk}
 
 
-def _gradient_norm(parameters: list[nn.Parameter]) -> float:
+def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor | float:
     norms = [p.grad.norm() for p in parameters if p.grad is not None]
-    return float(torch.stack(norms).norm()) if norms else 0.0
+    return torch.stack(norms).norm() if norms else 0.0

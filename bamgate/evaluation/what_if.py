@@ -16,6 +16,8 @@ from bamgate.insertion import in_evaluation
 from bamgate.probes import gate_sites
 from bamgate.seeding import drawing_from
 
+PART = 1 << 22  # values that are in float64 at once
+
 
 class Answers(NamedTuple):
     """Logits N, K and labels N on the CPU, and the mean scale at each site over all images."""
@@ -41,28 +43,39 @@ def answers_of(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], autocast: AbstractContextManager[Any] | None = None
 ) -> Answers:
     """One pass in evaluation mode over batches of (x, labels)."""
-    sums: dict[str, list[float]] = {name: [0.0, 0] for name in gate_sites(model)}
+    sums: dict[str, list[Tensor]] = {name: [] for name in gate_sites(model)}
     hooks = [scale.register_forward_hook(_adder(sums[name])) for name, scale in gate_sites(model).items()]
     logits, labels = [], []
     try:
         with in_evaluation(model):
             for x, truth in batches:
                 with autocast or contextlib.nullcontext():
-                    logits.append(model(x).float().cpu())
-                labels.append(truth.cpu())
+                    logits.append(model(x).float())
+                labels.append(truth)
     finally:
         for hook in hooks:
             hook.remove()
-    return Answers(torch.cat(logits), torch.cat(labels), {name: total / n for name, (total, n) in sums.items()})
+    return Answers(torch.cat(logits).cpu(), torch.cat(labels).cpu(), _mean_scales(sums, sum(map(len, logits))))
 
 
-def _adder(sums: list[float]) -> Callable[..., None]:
+def _adder(sums: list[Tensor]) -> Callable[..., None]:
+    """Keeps the sum over images of each batch's mean scale, on the device."""
+
     def hook(scale: Scale, inputs: Any, output: Tensor) -> None:
-        # Maps of one size a site, so the mean over images is the mean over values.
-        sums[0] += float(output.double().mean()) * len(output)
-        sums[1] += len(output)
+        # Maps of one size a site, so the mean over images is the mean over values. In float64 a part at a time.
+        images = max(1, PART // output[0].numel())
+        total = torch.stack([part.sum(dtype=torch.float64) for part in torch.split(output, images)]).sum()
+        sums.append(total / output[0].numel())
 
     return hook
+
+
+def _mean_scales(sums: Mapping[str, list[Tensor]], images: int) -> dict[str, float]:
+    """Over all images; the numbers come from the device at once."""
+    if not sums:
+        return {}
+    means = torch.stack([torch.stack(of_site).sum() / images for of_site in sums.values()])
+    return dict(zip(sums, means.tolist(), strict=True))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from bamgate.errors import UsageError, one_line
 from bamgate.gates.gate import Elementwise, moved
@@ -102,7 +102,7 @@ def _made(build: Callable[[], nn.Module]) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise _Refusal(f"must be made as an nn.Module, got {type(module).__name__}")
     tensors = [*module.parameters(), *module.buffers()]
-    if any(isinstance(tensor, UninitializedTensorMixin) for tensor in tensors):
+    if any(is_lazy(tensor) for tensor in tensors):
         raise _Refusal(f"has a lazy parameter, whose shape its first input would decide; {RULE}")
     return module
 

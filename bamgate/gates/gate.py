@@ -83,5 +83,5 @@ def moved(module: nn.Module) -> nn.Module:
     with torch.no_grad():
         for number, parameter in enumerate(module.parameters()):
             steps = 1 / 8 + hashed_integers(number, torch.arange(parameter.numel()), 1000) / 4000
-            parameter += steps.view_as(parameter).to(parameter.dtype)
+            parameter.add_(steps.view_as(parameter).to(parameter.dtype))
     return module

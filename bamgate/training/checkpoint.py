@@ -79,14 +79,25 @@ class CheckpointStore:
 def _encode(tensors: dict[str, Tensor], position: Position) -> bytes:
     """The same content gives the same bytes, whatever objects held it: fresh keys, plain layout, one JSON text."""
     content: dict[str, object] = {}
-    for name, tensor in tensors.items():
-        content["".join(list(name))] = tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+    for name, tensor in _on_cpu(tensors).items():
+        content["".join(list(name))] = tensor
     # A time has no place in the final bytes; between two epochs none is running.
     plain = {name: value for name, value in asdict(position).items() if name != "seconds" or position.step}
     content["position"] = json.dumps(plain)
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies of their own, plainly laid out, in the same order; they leave the device together, a wait a dtype."""
+    copies: dict[str, Tensor] = {}
+    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors.values()):
+        held = {name: tensor.detach() for name, tensor in tensors.items() if tensor.dtype == dtype}
+        flat = torch.cat([tensor.flatten() for tensor in held.values()]).cpu()
+        parts = torch.split(flat, [tensor.numel() for tensor in held.values()])
+        copies |= {name: part.view(held[name].shape).clone() for name, part in zip(held, parts, strict=True)}
+    return {name: copies[name] for name in tensors}
 
 
 def _decode(data: bytes) -> tuple[dict[str, Tensor], Position]:

@@ -3,6 +3,7 @@
 Nothing inside an epoch waits for the device: losses and hits are summed there and fetched at its end.
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from bamgate.attention import AttentionModule, Scale
 from bamgate.config import TrainingConfig
 from bamgate.data import Batches
 from bamgate.seeding import drawing_from, stream_key
+from bamgate.training.randomness import may_draw
 from bamgate.training.schedule import learning_rate
 
 CHECK_EVERY = 50  # steps between looks at whether the loss is still finite
@@ -60,6 +62,7 @@ class Trainer:
         self.device = next(model.parameters()).device
         if config.channels_last:
             model.to(memory_format=torch.channels_last)
+        self.draws = may_draw(model)
         self.optimizer = self._optimizer()
         self.forward = self._compiled()
 
@@ -115,6 +118,12 @@ class Trainer:
         self.optimizer.step()
         return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
 
+    def _dropout(self, step: int) -> AbstractContextManager[None]:
+        """What is drawn in a step comes from seed and step; a network that draws nothing is spared the bookkeeping."""
+        if not self.draws:
+            return contextlib.nullcontext()
+        return drawing_from(stream_key(self.loader.seed, "dropout", step), self.device)
+
     def train_epoch(self, position: Position, pause: Callable[[Position], bool]) -> bool:
         """Train from `position` to the end of its epoch; True when the end was reached.
 
@@ -128,7 +137,7 @@ class Trainer:
         offset = position.epoch * self.loader.steps
         reached_end = True
         for x, labels in self.loader.training_batches(position.epoch, position.step):
-            with drawing_from(stream_key(self.loader.seed, "dropout", offset + position.step), self.device):
+            with self._dropout(offset + position.step):
                 loss, hits = self.step(x, labels, offset + position.step)
             loss_sum += loss
             correct += hits
@@ -149,17 +158,20 @@ class Trainer:
     def evaluate(self) -> Evaluation:
         """Loss, top-1 and top-5 hits on the test set, in evaluation mode, without compilation."""
         self.model.eval()
-        loss, top5, predicted = 0.0, 0, []
+        loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        top5, predicted = torch.zeros((), dtype=torch.int64, device=self.device), []
         for x, labels in self.loader.evaluation_batches():
             with self.autocast():
                 logits = self.model(x).float()
-            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+            loss += F.cross_entropy(logits, labels, reduction="sum")
             best = logits.topk(min(5, logits.shape[1]), dim=1).indices
-            top5 += int((best == labels[:, None]).sum())
+            top5 += (best == labels[:, None]).sum()
             predicted.append(best[:, 0])
         answers, total = torch.cat(predicted), len(self.loader.test_labels)
         correct = int((answers == self.loader.test_labels).sum())
-        return Evaluation(loss=loss / total, correct=correct, top5_correct=top5, total=total, predicted=answers.cpu())
+        return Evaluation(
+            loss=float(loss) / total, correct=correct, top5_correct=int(top5), total=total, predicted=answers.cpu()
+        )
 
     def state(self) -> dict[str, Tensor]:
         """Weights, buffers and momenta by name: all that the rest of the run depends on besides its position."""
