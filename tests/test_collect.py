@@ -18,7 +18,7 @@ from record_samples import (
     without_hashes,
 )
 
-from bamgate.collect import collect
+from bamgate.collect import collect, tables_are_current
 from bamgate.config import AttentionConfig, RunConfig
 from bamgate.errors import DataError
 from bamgate.recipes import RECIPES
@@ -319,6 +319,7 @@ def test_older_gates_tables_stay_as_they_are_and_join_newer_ones(tmp_path: Path)
     logs = [finished_cell(tmp_path, configuration("tanh", seed)) for seed in (0, 1)]
     for log in logs:
         without_new_columns(log.folder / "gates.csv")
+        without_hashes(log.folder)
     collect(tmp_path)
     table = tmp_path / "gates.csv"
     assert table.read_text().splitlines()[0].endswith(",gradient_trunk,learned")
@@ -327,8 +328,11 @@ def test_older_gates_tables_stay_as_they_are_and_join_newer_ones(tmp_path: Path)
     assert older[["map_values", "mean_se", "attenuated_se"]].isna().all(axis=None)
     assert older["values"].tolist() == [200] * 6
     newer = [gate_row(epoch, map_values=1000, mean_se=0.25, attenuated_se=0.125) for epoch in (0, 1, 2)]
+    assert tables_are_current(tmp_path)
     finished_cell(tmp_path, configuration("tanh", 2), gates=newer)
+    assert not tables_are_current(tmp_path)  # it lacks a cell, and contradicts none
     collect(tmp_path)
+    assert tables_are_current(tmp_path)
     assert table.read_text().splitlines()[0] == ",".join(GATES)
     joined = read_frame(GATES, table)
     assert joined["map_values"].isna().tolist() == [True] * 6 + [False] * 3
