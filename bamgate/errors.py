@@ -39,6 +39,10 @@ class UsageError(BamgateError, ValueError):
     exit_code = 2
 
 
+class GateError(UsageError):
+    """A user's gate raised an exception while it was trained."""
+
+
 class DataError(BamgateError):
     """Data that is missing or damaged."""
 
@@ -53,6 +57,10 @@ class TryAgainError(BamgateError):
 
 class BusyError(TryAgainError):
     """Another process is at work there."""
+
+
+class OutOfMemoryError(TryAgainError):
+    """The memory of the machine or of the device was too small just now."""
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:

@@ -23,6 +23,7 @@ from bamgate.data import (
 )
 from bamgate.devices import check_number, cpu_threads, describe_device, exact_arithmetic, resolve_device
 from bamgate.errors import TryAgainError, UsageError
+from bamgate.failures import failures_named
 from bamgate.gates import Gate, gate_facts, gate_location, named_gate
 from bamgate.models import Cost, build_model, cost
 from bamgate.probes import probe_gates
@@ -101,6 +102,7 @@ def run_cell(
 
     Raises:
         UsageError, DataError: nothing was begun.
+        GateError: the gate's code failed in training; the same call goes on from the last checkpoint.
         StoppedError: `execution.should_stop` said so; the same call goes on.
         TryAgainError: the disk is full, or another process is at work on the cell.
     """
@@ -110,7 +112,8 @@ def run_cell(
         raise UsageError(f"the gate is {gate.name!r}, the configuration says {config.attention.gate!r}")
     log = CellLog(out / "cells" / config.cell, config.cell)
     if log.result() is None:
-        with cpu_threads(execution.threads), exact_arithmetic(resolve_device(execution.device)):
+        named = failures_named(gate, config.seed, execution.should_stop)
+        with cpu_threads(execution.threads), exact_arithmetic(resolve_device(execution.device)), named:
             _train(config, gate, out, execution, listener, in_study)
     else:
         log.claim(_identity(config, gate, None if in_study else log.folder))

@@ -33,7 +33,7 @@ from bamgate.studies.processes import Worker, arguments_of, cores, visible_gpus
 from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.state import StudyState
 from bamgate.studies.study import Study, contexts
-from bamgate.studies.supervise import Supervisor
+from bamgate.studies.supervise import Aside, Supervisor
 
 EXECUTION = ("torch", "device", "device_name", "threads")
 # Of twenty thousand simulated studies of two equal arms, paired t tests at 0.05 after each look: 8.8 % and 16.9 %.
@@ -132,7 +132,7 @@ def _workers(cells: list[StudyCell], given: Given, jobs: int) -> int | None:
     return given.workers if given.workers is not None else max(1, default_workers() // jobs)
 
 
-def supervise(prepared: Prepared, stop: StopRequest, *, quiet: bool) -> dict[str, str]:
+def supervise(prepared: Prepared, stop: StopRequest, *, quiet: bool) -> dict[str, Aside]:
     """Run to the end; the cells that were set aside, by name, and why."""
     state = StudyState(prepared.out)
     kind = SilentWatcher if quiet else LiveWatcher if sys.stderr.isatty() else LineWatcher
@@ -155,18 +155,19 @@ def supervise(prepared: Prepared, stop: StopRequest, *, quiet: bool) -> dict[str
     return {one.name: supervisor.aside[one.cell] for one in states if one.cell in supervisor.aside and not one.ended}
 
 
-def conclude(out: Path, aside: dict[str, str]) -> None:
+def conclude(out: Path, aside: dict[str, Aside]) -> None:
     """Tables, and the exit code."""
     runs = collect(out)
     state = StudyState(out)
     states = state.read()
     show_end(out, compare(state.content, states), states, ways_of(runs))
     err().print(f"Next: bamgate report {shlex.quote(str(out))}", markup=False, soft_wrap=True)
-    for name, why in aside.items():
-        text = f"set aside: {name}: its worker died again and again ({why}); the same command tries it once more"
+    for name, one in aside.items():
+        err().print(f"set aside: {name}: {one.why}; the same command tries it once more", markup=False)
+    for text in dict.fromkeys(one.traceback for one in aside.values() if one.traceback):
         err().print(text, markup=False)
-    if aside:
-        raise typer.Exit(75)
+    if aside:  # a fault of ours, then the user's gate, then what the next try may get past
+        raise typer.Exit(min(one.code for one in aside.values()))
     if any(one.status == "diverged" for one in states):
         raise typer.Exit(3)
 

@@ -1,15 +1,20 @@
 """`bamgate study work`: one worker of a study, started by `bamgate study run`."""
 
+import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import typer
+
+from bamgate.errors import BamgateError, GateError, OutOfMemoryError, one_line
 from bamgate.experiment import Execution, StoppedError
 from bamgate.studies.code import gate_loader
 from bamgate.studies.state import StudyState
 from bamgate.studies.study import from_plain
-from bamgate.studies.worker import Orders, work
+from bamgate.studies.worker import Message, Orders, work
 
 
 def work_on(
@@ -23,24 +28,50 @@ def work_on(
     parent: int | None,
     skip: list[str],
 ) -> None:
-    """Work until nothing is free, or until asked to stop: both are a good end."""
-    load = gate_loader(from_plain(StudyState(folder).content["study"]), allowed=code, file=None, out=folder)
+    """Work until nothing is free, or until asked to stop: both are a good end.
+
+    Why it ends is said by its messages, in the words of `bamgate.studies.worker`.
+    """
+    tell = _channel()
 
     def should_stop() -> bool:
         return stop() or (parent is not None and os.getppid() != parent)
 
-    execution = Execution(device=device, data_root=data_dir, workers=workers, should_stop=should_stop)
     skipped = set(skip)
     if parent is not None:
         os.set_blocking(sys.stdin.fileno(), False)
     try:
-        work(folder, execution, Orders(skipped=lambda: _heard(skipped, parent), tell=_tell), load)
+        load = gate_loader(from_plain(StudyState(folder).content["study"]), allowed=code, file=None, out=folder)
+        execution = Execution(device=device, data_root=data_dir, workers=workers, should_stop=should_stop)
+        work(folder, execution, Orders(skipped=lambda: _heard(skipped, parent), tell=tell), load)
+        tell({"end": 0})
     except StoppedError:
-        pass
+        tell({"end": 0, "stopped": True})
+    except GateError as error:  # it has been told, and another worker goes on with the other cells
+        tell({"end": 0})
+        raise typer.Exit(error.exit_code) from None
+    except OutOfMemoryError as error:
+        tell({"died": str(error)})
+        raise typer.Exit(error.exit_code) from None
+    except BamgateError as error:
+        tell({"end": error.exit_code, "why": str(error)})
+        raise typer.Exit(error.exit_code) from None
+    except BaseException as error:  # a SystemExit of the user's code would end as if all were well
+        traceback.print_exc()
+        tell({"died": one_line(error)})
+        raise typer.Exit(1) from None
 
 
-def _tell(line: str) -> None:
-    print(line, flush=True)
+def _channel() -> Callable[[Message], None]:
+    """Messages go to what was the standard output; what the user's code prints goes to stderr from here on."""
+    channel = os.dup(1)
+    os.dup2(2, 1)
+    return lambda message: _write(channel, json.dumps(message).encode() + b"\n")
+
+
+def _write(channel: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(channel, line) :]
 
 
 def _heard(skipped: set[str], parent: int | None) -> set[str]:

@@ -1,13 +1,15 @@
 """Runs a study: keeps workers going until no cell is missing, together with whoever else is at work on the folder."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bamgate.errors import BamgateError, DataError, TryAgainError, UsageError
+from bamgate.errors import BamgateError, DataError, GateError, TryAgainError, UsageError
 from bamgate.experiment import StoppedError
 from bamgate.studies.memory import Room
+from bamgate.studies.processes import End as End
 from bamgate.studies.processes import Worker
 from bamgate.studies.state import RUNNING, CellState, StudyState
 
@@ -15,6 +17,15 @@ POLL_S = 0.2
 SHARE, LONGEST_POLL_S = 10, 2.0  # the pause after a look, in times of what the look took, and at most
 DEATHS = 3  # of workers on a cell that gets nowhere; then it is left alone
 _REFUSALS: dict[int, type[BamgateError]] = {error.exit_code: error for error in (UsageError, DataError, TryAgainError)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aside:
+    """Why a cell was left without a result: in words, as an exit code, and the traceback if it is a fault of ours."""
+
+    why: str
+    code: int
+    traceback: str = ""
 
 
 class Watcher:
@@ -43,7 +54,7 @@ class Supervisor:
     watcher: Watcher
     should_stop: Callable[[], bool]
     room: Room = field(default_factory=Room)
-    aside: dict[str, str] = field(default_factory=dict)  # cell -> how its workers died
+    aside: dict[str, Aside] = field(default_factory=dict)  # by cell
 
     def run(self) -> list[CellState]:
         """All cells, each ended or set aside.
@@ -51,10 +62,11 @@ class Supervisor:
         Raises:
             StoppedError: `should_stop` said so; the workers have saved and ended.
             UsageError, DataError, TryAgainError: a worker's; the others have saved and ended.
+        TryAgainError: no worker can be started, or none begins a cell.
         """
         self._state, self._workers = StudyState(self.out), dict[int, Worker]()
         self._deaths: dict[str, tuple[int, int]] = {}
-        self._waited = False
+        self._waited, self._idle = False, 0
         self._known: set[str] = {state.cell for state in self._state.read() if state.ended}
         try:
             while self._looks():
@@ -66,6 +78,7 @@ class Supervisor:
         finally:
             for worker in self._workers.values():
                 worker.wait()
+                worker.close()
             self._tell(self._state.read())
         return self._state.read()
 
@@ -82,11 +95,12 @@ class Supervisor:
         if self.should_stop():
             raise StoppedError("stopped")
         for slot, worker in list(self._workers.items()):
-            for note in worker.notes():
-                self.watcher.note(note)
-            if worker.has_ended():
+            has_ended = worker.has_ended()  # asked first: what it said last is there now
+            self._hear(worker)
+            if has_ended:
                 del self._workers[slot]
-                self._judge(worker)
+                with contextlib.closing(worker):
+                    self._judge(worker)
         states = self._state.read()
         self._tell(states)
         missing = [state for state in states if not state.ended and state.cell not in self.aside]
@@ -103,8 +117,21 @@ class Supervisor:
                 if lack := self.room.lacks(slot, self._workers):
                     self._say_once(lack)
                     return
-                self._workers[slot] = self.start(slot, set(self.aside))
+                if not self._start(slot):
+                    return
                 beginning += 1
+
+    def _start(self, slot: int) -> bool:
+        """Whether the system had room for it; those that are at work go on without it."""
+        try:
+            self._workers[slot] = self.start(slot, set(self.aside))
+        except OSError as error:
+            lack = f"cannot start a worker: {error.strerror or error}"
+            if not self._workers:
+                raise TryAgainError(f"{lack}; raise the limit (ulimit -a) or use fewer --jobs") from error
+            self._say_once(f"not all jobs are started yet: {lack}")
+            return False
+        return True
 
     def _say_once(self, lack: str) -> None:
         if not self._waited:
@@ -118,28 +145,57 @@ class Supervisor:
         self._known |= {state.cell for state in ended}
         self.watcher.seen(states, waiting=not self._workers)
 
+    def _hear(self, worker: Worker) -> None:
+        for message in worker.heard():
+            if "note" in message:
+                self.watcher.note(message["note"])
+            if "failed" in message:
+                # The same seed gives the same numbers: it would fail again.
+                self._set_aside(message["failed"], Aside(why=message["why"], code=GateError.exit_code))
+
     def _judge(self, worker: Worker) -> None:
-        """What the end of a worker means: nothing, the end of the study, or a death that is counted."""
-        if worker.code == 0:
-            return
-        if worker.code in _REFUSALS:
-            raise _REFUSALS[worker.code](worker.last_words())
-        cell, how = worker.cell, worker.last_words()
-        state = next((state for state in self._state.read() if state.cell == cell), None)
+        """What the end of a worker means: nothing, the end of the study, or a death that is counted.
+
+        Its exit code is not asked: the code of a gate can end a process with any.
+        """
+        if worker.end is not None and worker.end.code in _REFUSALS:
+            raise _REFUSALS[worker.end.code](worker.end.why)
+        states = self._state.read()
+        state = next((state for state in states if state.cell == worker.cell), None)
         if state is not None and state.ended:
             return
-        epoch = state.epoch if state else 0
-        number, at = self._deaths.get(cell, (0, epoch))
-        number = number + 1 if at == epoch else 1
-        self._deaths[cell] = (number, epoch)
-        name = state.name if state else "a worker"
-        self.watcher.note(f"{name}: its worker died ({how}), {number} of {DEATHS} times at epoch {epoch}")
-        if number >= DEATHS:
-            self._set_aside(cell, how)
+        if worker.end is not None and not worker.end.stopped and not worker.cell:
+            self._count_idle(worker, states)
+        else:
+            self._count_death(worker, state, sum(state.epoch for state in states))
 
-    def _set_aside(self, cell: str, how: str) -> None:
+    def _count_idle(self, worker: Worker, states: list[CellState]) -> None:
+        free = [s for s in states if not s.ended and s.status != RUNNING and s.cell not in self.aside]
+        self._idle = self._idle + 1 if free and not worker.finished else 0
+        if self._idle >= DEATHS:
+            raise TryAgainError(
+                f"{DEATHS} workers in a row ended without having trained a cell, though {len(free)} are missing and "
+                f"nobody is at work on them, such as {free[0].name}"
+            )
+
+    def _count_death(self, worker: Worker, state: CellState | None, progress: int) -> None:
+        cell, how = worker.cell, worker.last_words()
+        at = state.epoch if state else progress
+        number, before = self._deaths.get(cell, (0, at))
+        number = number + 1 if before == at else 1
+        self._deaths[cell] = (number, at)
+        name = f"{state.name}: its worker" if state else "a worker"
+        where = f" at epoch {at}" if state else ""
+        self.watcher.note(f"{name} died ({how}), {number} of {DEATHS} times{where}")
+        if number < DEATHS:
+            return
         if not cell:
             raise TryAgainError(f"{DEATHS} workers died before they began a cell ({how})")
-        self.aside[cell] = how
+        traceback = worker.errors() if worker.failed_unexpectedly else ""
+        why = f"its worker died again and again ({how})"
+        self._set_aside(cell, Aside(why=why, code=1 if traceback else TryAgainError.exit_code, traceback=traceback))
+
+    def _set_aside(self, cell: str, aside: Aside) -> None:
+        self.aside[cell] = aside
         for worker in self._workers.values():
             worker.skip(cell)

@@ -29,7 +29,7 @@ FLOORS = [
     ["bamgate.ended"],
     ["bamgate.recipes", "bamgate.gates", "bamgate.runlog", "bamgate.insertion"],
     ["bamgate.attention", "bamgate.backbones", "bamgate.data", "bamgate.collect"],
-    ["bamgate.models", "bamgate.probes"],
+    ["bamgate.models", "bamgate.probes", "bamgate.failures"],
     ["bamgate.training"],
     ["bamgate.weights"],
     ["bamgate.experiment"],
