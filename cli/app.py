@@ -8,6 +8,7 @@ import typer
 
 from bamgate import __version__
 from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, report, run, study
+from bamgate.cli.screen import last_word
 from bamgate.errors import BamgateError
 
 EXIT_CODES = (
@@ -61,7 +62,7 @@ def main() -> None:
     try:
         app()
     except BamgateError as error:
-        print(f"bamgate: {error}", file=sys.stderr)
+        last_word(f"bamgate: {error}")
         sys.exit(error.exit_code)
     except (BrokenPipeError, SystemExit) as error:
         # click turns a closed pipe into exit code 1.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bamgate.cli.screen import lasting_output
 from bamgate.cli.settings import as_options, with_settings
 from bamgate.cli.signals import StopRequest
 from bamgate.config import WITHOUT_GATE
@@ -88,11 +89,11 @@ def command(
 
         show(*_prepare(settings, given, folder_of_code), as_json=json)
         return
-    with StopRequest() as stop:
+    with StopRequest() as stop, lasting_output():
         plan, execution, folder = _prepare(settings, given, folder_of_code)
         results = _train(plan, execution, folder, stop, quiet=quiet)
-    following = report_command(results, folder) or next_command(results, settings, given)
-    _conclude(folder, results, following, as_json=json)
+        following = report_command(results, folder) or next_command(results, settings, given)
+        _conclude(folder, results, following, as_json=json)
 
 
 def _with_file(settings: Settings, config: Path | None, *, allow_code: bool) -> tuple[Settings, Path | None]:

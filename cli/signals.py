@@ -1,6 +1,7 @@
 """Ctrl-C and termination: the first asks for a stop at the next step boundary, a second Ctrl-C leaves at once.
 
 Before anybody asks, while libraries and data are loaded, there is nothing to save, and the first leaves at once too.
+A signal that was ignored when the process began stays so: `nohup` and a shell's `&` have asked for that.
 """
 
 import signal
@@ -13,11 +14,16 @@ _GRACEFUL = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasa
 
 
 class StopRequest:
-    """While it is entered, signals only leave a note here; `received` is the first one's name."""
+    """While it is entered, signals only leave a note here; `received` is the first one's name.
 
-    def __init__(self) -> None:
+    Args:
+        always: names of signals that are heard even if they were ignored, as a worker hears its parent.
+    """
+
+    def __init__(self, always: tuple[str, ...] = ()) -> None:
         self.received = ""
         self._asked = False
+        self._always = always
         self._former: dict[int, Any] = {}
 
     def __call__(self) -> bool:
@@ -27,7 +33,8 @@ class StopRequest:
     def __enter__(self) -> "StopRequest":
         for name in _GRACEFUL:
             number = getattr(signal, name)
-            self._former[number] = signal.signal(number, self._note)
+            if name in self._always or signal.getsignal(number) is not signal.SIG_IGN:
+                self._former[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(

@@ -35,12 +35,19 @@ def bamgate(*arguments: str, cwd: Path | None = None, **options: Any) -> subproc
 
 
 class Started:
-    """The command at work in a process of its own; like subprocess.Popen."""
+    """The command at work in a process of its own; like subprocess.Popen.
 
-    def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
+    Args:
+        screen: a file or a pipe with a name, for both stdout and stderr.
+        ignored: signals that whoever starts it has ignored, as nohup does.
+    """
+
+    def __init__(
+        self, *arguments: str, cwd: Path | None = None, screen: Path | None = None, ignored: tuple[int, ...] = ()
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory()
-        self._outputs = [Path(self._folder.name) / name for name in ("stdout", "stderr")]
-        given = (arguments, cwd or Path.cwd(), dict(os.environ), *self._outputs)
+        self._outputs = [screen or Path(self._folder.name) / name for name in ("stdout", "stderr")]
+        given = (arguments, cwd or Path.cwd(), dict(os.environ), *self._outputs, ignored)
         self._process = _FORKS.Process(target=_forked, args=given)
         self._process.start()
         self._said: tuple[str, str] | None = None
@@ -66,13 +73,17 @@ class Started:
             self.kill()
             raise subprocess.TimeoutExpired("bamgate", timeout)
         if self._said is None:
-            out, err = (path.read_text(encoding="utf-8") if path.exists() else "" for path in self._outputs)
+            out, err = (path.read_text(encoding="utf-8") if path.is_file() else "" for path in self._outputs)
             self._said = out, err
             self._folder.cleanup()
         return self._said
 
 
-def _forked(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], out: Path, err: Path) -> None:
+def _forked(
+    arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], out: Path, err: Path, ignored: tuple[int, ...]
+) -> None:
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
