@@ -5,8 +5,9 @@ the claim in force, and it is never removed before a higher one is there. Its ow
 and "free" when it leaves. A claim is over when it is free, when its process has died on this machine, or when whoever
 looks has seen no new beat for SILENT_S of its own clock: the clocks of two machines are never compared.
 
-An owner that was suspended meanwhile finds its file gone before its next write. What is left open is a process that is
-suspended for SILENT_S between that look and the write itself, which follows at once.
+An owner that was suspended meanwhile finds its file gone before its next write. If it is suspended between that look
+and the write, which follows at once, the file that it would rename into place has been removed by its successor. What
+is left open is a removal: of a damaged checkpoint, or of the last but one.
 """
 
 import contextlib

@@ -23,7 +23,7 @@ from bamgate.ended import RESULT, EndedCell, gate_mark, read_config, same_gate
 from bamgate.environment import BINDING, BINDING_FILES
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.sealed import read_json, write_json, write_sealed
-from bamgate.storage import append_synced, sole_writer, write_atomic
+from bamgate.storage import append_synced, make_folders, sole_writer, write_atomic
 from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
@@ -188,7 +188,7 @@ def _changed_gate(name: str, folder: Path) -> str:
 def make_folder(folder: Path) -> None:
     """With its parents; UsageError where that is not possible here."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise TryAgainError(f"cannot create the folder {folder}: {error.strerror}") from error

@@ -1,10 +1,15 @@
-"""Files that are never half-written: whole replacement, synced appends, and one writer at a time."""
+"""Files that are never half-written: whole replacement, synced appends, and one writer at a time.
+
+Whatever changes a file of a record does it by a function of this module, which asks first whether the claim of this
+process still holds: an owner that was suspended, and has a successor, changes nothing when it wakes.
+"""
 
 import contextlib
 import errno
 import itertools
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -24,8 +29,7 @@ _TEMPORARY = re.compile(r".+\.\d+-\d+\.tmp")
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write beside, sync, rename: a reader sees the old file or the new one, whenever the process dies."""
-    # A name of its own: two writers may replace the same file at once.
-    beside = path.with_name(f"{path.name}.{os.getpid()}-{next(_NUMBER)}.tmp")
+    beside = _beside(path)
     with disk_errors(path):
         try:
             with beside.open("wb") as file:
@@ -40,19 +44,81 @@ def write_atomic(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
 
 
+def _beside(path: Path) -> Path:
+    """A name of its own: two writers may replace the same file at once. A successor removes what has such a name."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{next(_NUMBER)}.tmp")
+
+
 def append_synced(path: Path, text: str) -> None:
-    """Append and sync; where that fails, the file keeps its former length."""
+    """Append and sync; if that fails, the file keeps its former length."""
+    with disk_errors(path):
+        if _claims_of(path):
+            # Where locks do not work a successor may append at this moment: what it has removed cannot be renamed.
+            write_atomic(path, (path.read_bytes() if path.exists() else b"") + text.encode())
+        else:
+            _append(path, text.encode())
+
+
+def _append(path: Path, data: bytes) -> None:
     # Unbuffered: what a full disk refused must not be flushed after the file has been cut back.
-    with disk_errors(path), path.open("ab", buffering=0) as file:
+    with path.open("ab", buffering=0) as file:
         length = os.fstat(file.fileno()).st_size
         try:
-            left = memoryview(text.encode())
+            left = memoryview(data)
             while left:
                 left = left[file.write(left) :]
             os.fsync(file.fileno())
         except OSError:
             os.truncate(path, length)
             raise
+
+
+def keep_as(path: Path, copy: Path) -> None:
+    """Make `copy` the file that `path` is now, whatever it was; `path` stays."""
+    beside = _beside(copy)
+    with disk_errors(copy):
+        try:
+            os.link(path, beside)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without hard links
+            write_atomic(copy, path.read_bytes())
+            return
+        try:
+            _require_claim(copy)
+            beside.replace(copy)
+        finally:
+            # Also after the renaming: of two names of one file it leaves both.
+            beside.unlink(missing_ok=True)
+        sync_folder(copy.parent)
+
+
+def move(path: Path, target: Path) -> None:
+    """Rename a file or a folder, for good."""
+    with disk_errors(path), disk_errors(target):
+        path.rename(target)
+        sync_folder(target.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there."""
+    with disk_errors(path):
+        path.unlink(missing_ok=True)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, as far as that can be done."""
+    with disk_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_folders(folder: Path) -> None:
+    """A folder with its parents, each of them synced in its own; OSError if that is not possible here."""
+    missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        with contextlib.suppress(PermissionError):  # a folder that may be written to, but not read
+            sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -71,10 +137,12 @@ def disk_errors(path: Path) -> Iterator[None]:
     Raises:
         TryAgainError: that line, or that another process has taken over the folder of `path`.
     """
-    _require_claim(path)
     try:
+        _require_claim(path)
         yield
     except OSError as error:
+        with contextlib.suppress(OSError):
+            _require_claim(path)  # a successor has removed what was to be renamed
         raise TryAgainError(
             f"cannot write {path}: {error.strerror}; what was logged is whole, the same command goes on from there"
         ) from error
@@ -88,7 +156,7 @@ def sole_writer(folder: Path, *, patience_s: float = 0) -> Iterator[None]:
     killed `write_atomic` has left half-done is removed.
     """
     with disk_errors(folder / ".lock"):
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         leave = _hold(folder, patience_s)
     try:
         with disk_errors(folder):
@@ -133,10 +201,17 @@ def _claim(folder: Path, patience_s: float) -> Callable[[], None]:
 
 
 def _require_claim(path: Path) -> None:
-    """BusyError where the folder of `path` was claimed by this process, and then taken over by another."""
-    claim = _CLAIMS.get(os.path.abspath(path.parent)) if _CLAIMS else None
-    if claim is not None:
+    """BusyError if a folder around `path` was claimed by this process, and then taken over by another."""
+    for claim in _claims_of(path):
         claim.require()
+
+
+def _claims_of(path: Path) -> list[claims.Claim]:
+    """This process's claims of `path` and of the folders that it lies in."""
+    if not _CLAIMS:
+        return []
+    whole = Path(os.path.abspath(path))
+    return [_CLAIMS[str(folder)] for folder in (whole, *whole.parents) if str(folder) in _CLAIMS]
 
 
 def _lock(path: Path, patience_s: float) -> int | None:

@@ -5,7 +5,6 @@ whole or not there, and the same call completes it.
 """
 
 import errno
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from bamgate.collect import collect
 from bamgate.errors import BusyError, DataError, TryAgainError
 from bamgate.runlog import PATIENCE_S, make_folder
 from bamgate.sealed import read_json
-from bamgate.storage import disk_errors, sole_writer, sync_folder, write_atomic
+from bamgate.storage import disk_errors, make_folders, move, remove_tree, sole_writer, write_atomic
 from bamgate.studies.folder import write_study
 from bamgate.studies.parts import Survey
 from bamgate.studies.verify import verify_cell
@@ -36,12 +35,14 @@ def join(found: Survey, out: Path) -> Joined:
         TryAgainError: the disk is full, or somebody has changed study.json since the survey.
         DataError: a cell was changed while it was copied.
     """
-    make_folder(out / "cells")
+    make_folder(out)
     held, copied = [], 0
     with sole_writer(out, patience_s=PATIENCE_S):
         if read_json(out / "study.json") != found.before:
             raise TryAgainError(f"the study in {out} was changed meanwhile; nothing was written, try again")
+        # First of all: from here on it is known whose folder this is, and the same call goes on in it.
         write_study(out, found.before, found.content)
+        make_folder(out / "cells")
         for cell, (source, *_) in found.sources.items():
             target = out / "cells" / cell
             if (target / "result.json").is_file():
@@ -51,7 +52,7 @@ def join(found: Survey, out: Path) -> Joined:
                 copied += 1
             else:
                 held.append(target)
-        shutil.rmtree(out / _BESIDE, ignore_errors=True)
+        remove_tree(out / _BESIDE)
     collect(out)
     return Joined(copied=copied, held=held)
 
@@ -60,8 +61,8 @@ def _copied(source: Path, out: Path, gates: dict[str, str]) -> Path:
     """A synced and checked copy beside the cells."""
     beside = out / _BESIDE / source.name
     with disk_errors(beside):
-        shutil.rmtree(out / _BESIDE, ignore_errors=True)
-        beside.mkdir(parents=True)
+        remove_tree(out / _BESIDE)
+        make_folders(beside)
         for path in sorted(source.iterdir()):
             if path.is_file() and not path.name.startswith(".") and path.suffix != ".tmp":  # not who held it
                 write_atomic(beside / path.name, path.read_bytes())
@@ -73,12 +74,10 @@ def _copied(source: Path, out: Path, gates: dict[str, str]) -> Path:
 def _put(beside: Path, target: Path) -> bool:
     """Rename into place, over what was begun there and never finished; False where a process is at work on it."""
     try:
-        with disk_errors(target):
-            if target.exists():
-                with sole_writer(target):
-                    target.rename(beside.with_name(f"{target.name}.begun"))
-            beside.rename(target)
-            sync_folder(target.parent)
+        if target.exists():
+            with sole_writer(target):
+                move(target, beside.with_name(f"{target.name}.begun"))
+        move(beside, target)
     except BusyError:
         return False
     except TryAgainError as error:

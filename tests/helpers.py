@@ -18,8 +18,8 @@ SMALL = ["--train-limit", "320", "--batch-size", "32", "--epochs", "3", "--threa
 
 TIMEOUT_S = 280
 # A process that has the libraries loaded and forks for each command: most of a short command's time is imports.
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["torch._dynamo", "torchvision", "pandas", "bamgate.experiment", "bamgate.cli.app"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["torch._dynamo", "torchvision", "pandas", "bamgate.experiment", "bamgate.cli.app"])
 
 
 def bamgate(*arguments: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -48,7 +48,7 @@ class Started:
         self._folder = tempfile.TemporaryDirectory()
         self._outputs = [screen or Path(self._folder.name) / name for name in ("stdout", "stderr")]
         given = (arguments, cwd or Path.cwd(), dict(os.environ), *self._outputs, ignored)
-        self._process = _FORKS.Process(target=_forked, args=given)
+        self._process = FORKS.Process(target=_forked, args=given)
         self._process.start()
         self._said: tuple[str, str] | None = None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from file_faults import KilledError
 from helpers import without_times
 from record_samples import message, resealed
 from study_samples import study_file, trained
@@ -107,10 +108,6 @@ def other_field(path: Path, line: int, column: str) -> None:
     lines[line - 1] = ",".join(fields)
     path.write_text("\n".join(lines) + "\n")
     resealed(path.parent)
-
-
-class KilledError(BaseException):
-    """Stands for the end of the process: nothing that catches errors catches it."""
 
 
 def killed_at(moment: int, action: Callable[[], object], patch: pytest.MonkeyPatch) -> bool:

@@ -9,10 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bamgate.storage import disk_errors, sync_folder, write_atomic
+from bamgate.storage import keep_as, remove, write_atomic
 from bamgate.training.loop import Position
 
 CURRENT, PREVIOUS, HASHES = "checkpoint.pt", "checkpoint.previous.pt", "checkpoint.sha256"
+
+_FORMER = "checkpoint.new.pt"  # what earlier versions left if they were killed in a save
 
 
 class CheckpointStore:
@@ -30,13 +32,9 @@ class CheckpointStore:
         listed, current = self._hashes(), self._digest(CURRENT)
         held = [digest for digest in listed if digest in (current, self._digest(PREVIOUS))]
         self._write_hashes([*held, hashlib.sha256(data).hexdigest()])
-        beside = self.folder / "checkpoint.new.pt"
-        write_atomic(beside, data)
-        with disk_errors(beside):
-            if current in held:
-                (self.folder / CURRENT).replace(self.folder / PREVIOUS)
-            beside.replace(self.folder / CURRENT)
-            sync_folder(self.folder)
+        if current in held:
+            keep_as(self.folder / CURRENT, self.folder / PREVIOUS)
+        write_atomic(self.folder / CURRENT, data)
 
     def load(self) -> tuple[dict[str, Tensor], Position, str] | None:
         """(tensors, position, warning) of the newest whole checkpoint; None where there is none.
@@ -53,13 +51,14 @@ class CheckpointStore:
                 tensors, position = _decode(data)
                 return tensors, position, warning and f"{warning}; going on from epoch {position.epoch}"
             warning = f"{path} is damaged (its sha256 is not the one that was saved)"
-            path.replace(path.with_name(name + ".damaged"))
+            keep_as(path, path.with_name(name + ".damaged"))
+            remove(path)
         return ({}, Position(), f"{warning}; starting from the beginning") if warning else None
 
     def finish(self) -> str:
         """Keep only the last checkpoint, of a run that has ended; its sha256."""
-        for stale in (PREVIOUS, CURRENT + ".damaged", PREVIOUS + ".damaged"):
-            (self.folder / stale).unlink(missing_ok=True)
+        for stale in (PREVIOUS, CURRENT + ".damaged", PREVIOUS + ".damaged", _FORMER):
+            remove(self.folder / stale)
         digest = self._digest(CURRENT)
         self._write_hashes([digest])
         return digest
