@@ -60,9 +60,15 @@ def parts_of(folders: Sequence[Path], out: Path) -> list[Path]:
     if (out / "study.json").is_file():
         return [out, *others]
     refuse_foreign_folder(out)
-    if (out / "cells").exists():
+    if _holds_cells(out):
         raise UsageError(f"{out} holds cells but no study.json, so it is no folder of a study; choose another --out")
     return others
+
+
+def _holds_cells(out: Path) -> bool:
+    """An empty folder of cells is nobody's work."""
+    cells = out / "cells"
+    return cells.exists() and (not cells.is_dir() or any(cells.iterdir()))
 
 
 def _refuse_nested(folders: list[Path], out: Path) -> None:

@@ -1,5 +1,7 @@
 """`bamgate study merge`: parts of one study become the study; what does not fit together is refused before a write."""
 
+import contextlib
+import errno
 import json
 import shutil
 import signal
@@ -9,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from file_faults import KilledError, at_operation, raising
 from helpers import bamgate
 from merge_samples import (
     SUICIDAL,
@@ -29,7 +32,7 @@ from merge_samples import (
 from record_samples import configuration, message, resealed
 from study_samples import cells_of, opened, study_file, trained
 
-from bamgate.errors import DataError, TryAgainError, UsageError
+from bamgate.errors import BamgateError, DataError, TryAgainError, UsageError
 from bamgate.runlog import open_cell
 from bamgate.storage import sole_writer
 from bamgate.studies import merge
@@ -144,7 +147,7 @@ def test_an_out_that_is_something_else(tmp_path: Path, parts: Parts) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "runs.csv").write_text("mine")
     assert "holds a runs.csv but no study.json" in refusal(UsageError, tmp_path / "mine", parts.first)
-    (tmp_path / "lost" / "cells").mkdir(parents=True)
+    (tmp_path / "lost" / "cells" / "mine").mkdir(parents=True)
     assert "holds cells but no study.json" in refusal(UsageError, tmp_path / "lost", parts.first)
 
 
@@ -361,3 +364,29 @@ def test_the_order_of_arms_and_texts_are_those_of_the_first(tmp_path: Path) -> N
     assert stored == json.loads((tmp_path / "expected" / "study.json").read_text())
     assert list(dict.fromkeys(row["cell"] for row in stored["cells"])) == cells_of(read_study(file))
     assert len({row["cell"] for row in stored["cells"]}) == 3 * 5
+
+
+def test_a_merge_that_fails_or_is_killed_at_any_operation_is_completed_by_the_next(
+    tmp_path: Path, parts: Parts
+) -> None:
+    """Also before anything says whose folder it is."""
+    part = copied(parts.first, tmp_path / "part")
+    shutil.rmtree(cell(part, "tanh"))  # one cell is enough: the others are copied in the same way
+    whole = content(joined(tmp_path / "whole", part))
+    for number in range(1, 1000):
+        out = tmp_path / str(number)
+        error = KilledError() if number % 2 else OSError(errno.ENOSPC, "No space left on device")
+        with at_operation(out, number, raising(error)) as hook, contextlib.suppress(KilledError, BamgateError):
+            joined(out, part)
+        if hook.seen < number:
+            break
+        assert content(joined(out, part)) == whole, number
+    assert 20 < number < 500
+
+
+def test_a_folder_with_cells_of_a_stranger_is_not_taken(tmp_path: Path, parts: Parts) -> None:
+    (tmp_path / "out" / "cells" / "mine").mkdir(parents=True)
+    expected = f"{tmp_path / 'out'} holds cells but no study.json, so it is no folder of a study; choose another --out"
+    assert refusal(UsageError, tmp_path / "out", parts.first) == expected
+    (tmp_path / "out" / "cells" / "mine").rmdir()
+    assert content(joined(tmp_path / "out", parts.first)) == content(parts.first)
