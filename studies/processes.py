@@ -120,6 +120,8 @@ class Worker:
     def skip(self, cell: str) -> None:
         """Have it leave a cell alone from now on."""
         assert self._process.stdin is not None
+        if self._process.stdin.closed:
+            return
         try:
             self._process.stdin.write(f"{cell}\n".encode())
             self._process.stdin.flush()

@@ -162,7 +162,7 @@ class Supervisor:
             raise _REFUSALS[worker.end.code](worker.end.why)
         states = self._state.read()
         state = next((state for state in states if state.cell == worker.cell), None)
-        if state is not None and state.ended:
+        if state is not None and (state.ended or state.cell in self.aside):
             return
         if worker.end is not None and not worker.end.stopped and not worker.cell:
             self._count_idle(worker, states)
