@@ -53,7 +53,7 @@ def lasting_output() -> Iterator[None]:
             for the end of the work.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _Lasting(sys.stdout), _Lasting(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Lasting(sys.stdout), _Lasting(sys.stderr)
     try:
         yield
         sys.stdout.flush()

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bamgate.cli.console import err, out
+from bamgate.cli.screen import lasting_output
+from bamgate.cli.signals import StopRequest
 from bamgate.cli.study import MANY
 from bamgate.cli.study_prepare import PEEKING, ways_of
 from bamgate.collect import collected
 from bamgate.errors import DataError
-from bamgate.studies.add_seeds import add_seeds
+from bamgate.studies.add_seeds import Added, add_seeds
 from bamgate.studies.code import gate_loader
 from bamgate.studies.folder import stored_content
 from bamgate.studies.merge import Joined, join
@@ -70,10 +72,18 @@ def _next(folder: Path, command: list[str]) -> None:
 
 
 def add(folder: Path, number: int, data_dir: Path | None, *, code: bool) -> None:
-    """Add seeds, and say what that does to the statistics."""
-    load = gate_loader(from_plain(stored_content(folder)["study"]), allowed=code, file=None, out=folder)
-    added = add_seeds(folder, number, data_dir, load)
-    cells = f"{added.cells - added.cells_before} cells more, {added.cells} in all"
-    out().print(f"{folder}: seeds {added.seeds} added, {cells}", markup=False)
-    err().print(PEEKING, markup=False)
-    _next(folder, ["study", "run"])
+    """Add seeds, and say what that does to the statistics. A signal waits until it has been said."""
+    with StopRequest(), lasting_output():
+        load = gate_loader(from_plain(stored_content(folder)["study"]), allowed=code, file=None, out=folder)
+        add_seeds(folder, number, data_dir, load, lambda added: _tell_added(folder, added))
+        err().print(PEEKING, markup=False)
+        _next(folder, ["study", "run"])
+
+
+def _tell_added(folder: Path, added: Added) -> None:
+    if added.before:
+        why = "the same command added them and was interrupted. Nothing was added now; repeat it to add more"
+        out().print(f"{folder}: seeds {added.seeds} are there already: {why}", markup=False)
+    else:
+        cells = f"{added.cells - added.cells_before} cells more, {added.cells} in all"
+        out().print(f"{folder}: seeds {added.seeds} added, {cells}", markup=False)

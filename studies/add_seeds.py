@@ -1,14 +1,21 @@
-"""More seeds for a study that has been begun, without its file. study.json keeps which seeds were not planned."""
+"""More seeds for a study that has been begun, without its file. study.json keeps which seeds were not planned.
 
+A note in the folder says what is being added, from before the seeds are written until they have been told of. Whoever
+repeats a command that was interrupted in between adds nothing twice.
+"""
+
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bamgate.config import LARGEST_SEED
-from bamgate.errors import BusyError, UsageError
+from bamgate.config import LARGEST_SEED, SCHEMA
+from bamgate.errors import BusyError, DataError, TryAgainError, UsageError
 from bamgate.gates import named_gate
 from bamgate.runlog import PATIENCE_S
-from bamgate.storage import is_held, sole_writer
+from bamgate.sealed import read_json, write_json
+from bamgate.storage import is_held, remove, sole_writer
 from bamgate.studies.expand import expand
 from bamgate.studies.folder import (
     added_seeds,
@@ -22,37 +29,84 @@ from bamgate.studies.plan import Loader
 from bamgate.studies.settings import MOST_SEEDS, format_seeds, parse_seeds
 from bamgate.studies.study import from_plain
 
+_NOTE = ".adding.json"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What was added: seeds as a text, and how many cells there were and are now."""
+    """What was added: seeds as a text, and how many cells there were and are now.
+
+    `before`: they were there already, added by the same command, which was interrupted before it could say so.
+    """
 
     seeds: str
     cells_before: int
     cells: int
+    before: bool = False
 
 
-def add_seeds(out: Path, number: int, data_root: Path | None = None, load: Loader = named_gate) -> Added:
+def add_seeds(
+    out: Path,
+    number: int,
+    data_root: Path | None = None,
+    load: Loader = named_gate,
+    tell: Callable[[Added], None] = lambda added: None,
+) -> Added:
     """Add the `number` seeds that follow the largest one of the study in `out`.
 
     Args:
         load: makes a gate of its name; by default one that runs no code.
+        tell: told of what was added. A call that ends before it has been told is repeated without adding twice.
 
     Raises:
         UsageError: no such number, no study, or it was begun by another bamgate or with another function as a gate.
         BusyError: a cell of the study is being trained.
+        TryAgainError: nothing could be written, and no seeds were added.
     """
     if not 1 <= number <= MOST_SEEDS:
         raise UsageError(f"{number} seeds cannot be added (allowed: 1 to {MOST_SEEDS:,} at a time)")
     stored_content(out)  # before a lock is left where no study is
-    with sole_writer(out, patience_s=PATIENCE_S):
-        before = stored_content(out)
-        _refuse_held(out, before)
-        new = _following(parse_seeds(before["study"]["seeds"]), number)
-        now = _larger(out, before, new, data_root, load)
+    try:
+        with sole_writer(out, patience_s=PATIENCE_S):
+            before = stored_content(out)
+            _refuse_held(out, before)
+            added = _interrupted(out, before, number) or _add(out, before, number, data_root, load)
+            tell(added)
+            with contextlib.suppress(TryAgainError):  # then the next call says once more that they are there
+                remove(out / _NOTE)
+    except BusyError:
+        raise
+    except TryAgainError as error:
+        raise TryAgainError(f"{error}; no seeds were added") from error
+    return added
+
+
+def _add(out: Path, before: dict[str, Any], number: int, data_root: Path | None, load: Loader) -> Added:
+    new = _following(parse_seeds(before["study"]["seeds"]), number)
+    now = _larger(out, before, new, data_root, load)
+    try:
+        write_json(out / _NOTE, {"schema": SCHEMA, "number": number, "seeds": new})
         write_study(out, before, now)
-    cells = [len({row["cell"] for row in content["cells"]}) for content in (before, now)]
-    return Added(seeds=format_seeds(new), cells_before=cells[0], cells=cells[1])
+    except TryAgainError:
+        if stored_content(out) != now:
+            raise
+    return Added(seeds=format_seeds(new), cells_before=_cells(before), cells=_cells(now))
+
+
+def _interrupted(out: Path, stored: dict[str, Any], number: int) -> Added | None:
+    """What the same command has added, if it was interrupted after that; None if it has added nothing."""
+    try:
+        note = read_json(out / _NOTE) or {}
+    except DataError:  # half of a note is no note
+        return None
+    seeds = note.get("seeds", [])
+    if note.get("number") != number or not seeds or seeds != added_seeds(stored)[-len(seeds) :]:
+        return None
+    return Added(seeds=format_seeds(seeds), cells_before=_cells(stored), cells=_cells(stored), before=True)
+
+
+def _cells(content: dict[str, Any]) -> int:
+    return len({row["cell"] for row in content["cells"]})
 
 
 def _refuse_held(out: Path, content: dict[str, Any]) -> None:

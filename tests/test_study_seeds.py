@@ -1,12 +1,16 @@
 """Seeds that are added to a study after it was begun: what study.json keeps, and how the study goes on."""
 
+import errno
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from file_faults import KilledError, at_operation, raising
 from helpers import bamgate
-from merge_samples import content
+from merge_samples import content, copied
 from record_samples import message
 from study_samples import opened, study_file, trained
 
@@ -231,3 +235,72 @@ def test_added_seeds_that_are_not_there_are_damage(out: Path) -> None:
     (out / "study.json").write_text(json.dumps(content))
     problem = "the cells, or the seeds that were added, are not those of the seeds 0-1"
     assert verify(out) == [f"{out / 'study.json'}: {problem}"]
+
+
+def raised(action: Callable[[], None]) -> BaseException | None:
+    try:
+        action()
+    except (KilledError, TryAgainError) as error:
+        return error
+    return None
+
+
+def test_whatever_interrupts_it_the_same_command_adds_the_seeds_once(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And whoever is told that it failed is told the truth."""
+    for number in range(1, 1000):
+        folder = copied(out, tmp_path / str(number))
+        before, error = stored(folder), KilledError() if number % 2 else OSError(errno.EIO, "Input/output error")
+        capsys.readouterr()
+        with at_operation(folder, number, raising(error)) as hook:
+            told = raised(lambda folder=folder: add(folder, 2, None, code=False))  # type: ignore[misc]
+        if isinstance(told, TryAgainError):
+            assert str(told).endswith("; no seeds were added")
+            assert stored(folder) == before
+        said = capsys.readouterr().out
+        if hook.seen < number:
+            break
+        if "seeds 2-3 added" not in said:
+            add(folder, 2, None, code=False)
+        assert stored(folder)["added_seeds"] == [2, 3]
+        assert stored(folder)["study"]["seeds"] == "0-3"
+    assert 4 < number < 100
+
+
+def test_seeds_that_were_written_but_not_told_of_are_not_added_again(
+    tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(added: Added) -> None:
+        raise KilledError
+
+    with pytest.raises(KilledError):
+        add_seeds(out, 2, tell=killed)
+    add(out, 2, None, code=False)
+    assert capsys.readouterr().out == (
+        f"{out}: seeds 2-3 are there already: the same command added them and was interrupted. Nothing was added now; "
+        "repeat it to add more\n"
+    )
+    assert stored(out)["added_seeds"] == [2, 3]
+    add(out, 2, None, code=False)
+    assert stored(out)["added_seeds"] == [2, 3, 4, 5]
+    assert verify(out) == []
+
+
+def test_a_folder_that_cannot_be_synced_has_the_seeds_and_says_so(
+    out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last thing that can fail: the new file is in its place already."""
+    calls = iter(range(100))
+    real = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if next(calls) == 3:
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+    add(out, 1, None, code=False)
+    assert next(calls) > 3
+    assert "seeds 2 added" in capsys.readouterr().out
+    assert stored(out)["added_seeds"] == [2]
