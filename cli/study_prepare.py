@@ -21,7 +21,7 @@ from bamgate.errors import UsageError
 from bamgate.experiment import Execution, StoppedError
 from bamgate.gate_names import refuse_unprintable
 from bamgate.sealed import read_json
-from bamgate.studies.catalogue import begun_in, file_of, find_study
+from bamgate.studies.catalogue import begun_in, count_cells, file_of, find_study
 from bamgate.studies.code import gate_loader
 from bamgate.studies.compare import compare
 from bamgate.studies.estimate import estimate
@@ -35,6 +35,7 @@ from bamgate.studies.state import StudyState
 from bamgate.studies.study import Study, contexts
 from bamgate.studies.supervise import Aside, Supervisor
 
+_KINDS = 10_000  # to which cells are counted before they are expanded, seeds apart
 EXECUTION = ("torch", "device", "device_name", "threads")
 # Of twenty thousand simulated studies of two equal arms, paired t tests at 0.05 after each look: 8.8 % and 16.9 %.
 PEEKING = (
@@ -95,10 +96,9 @@ def prepare(name: str, given: Given) -> Prepared:
     """Everything that can be refused, then the folder with its study.json."""
     study, out = located(name, given.out)
     load = gate_loader(study, allowed=given.code, file=file_of(name), out=begun_in(name) or out)
+    _require_meant(study, given)
     cells = expand(study, given.data_dir, load)
     number = len({cell.config.cell for cell in cells})
-    if number > MANY and not given.yes:
-        raise UsageError(f"study {study.name} has {number:,} cells; say --yes if that is meant")
     resolve_device(given.device)
     gpus = visible_gpus() if given.device == "cuda" else []
     jobs = min(_jobs(given, len(gpus)), number)
@@ -109,6 +109,14 @@ def prepare(name: str, given: Given) -> Prepared:
     if late := open_study(out, study, cells):
         err().print(f"{out}: seeds {format_seeds(late)} are new, and runs had ended. {PEEKING}", markup=False)
     return Prepared(out=out, given=given, jobs=jobs, gpus=gpus, workers=workers)
+
+
+def _require_meant(study: Study, given: Given) -> None:
+    """UsageError for more cells than anybody runs by mistake; before they are expanded, which takes minutes."""
+    number = count_cells(study, _KINDS)
+    if number > MANY and not given.yes:
+        at_least = "at least " if number >= _KINDS * len(parse_seeds(study.seeds)) else ""
+        raise UsageError(f"study {study.name} has {at_least}{number:,} cells; say --yes if that is meant")
 
 
 def _jobs(given: Given, gpus: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from bamgate.errors import UsageError, nearest
 from bamgate.sealed import read_json
 from bamgate.studies.settings import parse_seeds
-from bamgate.studies.study import Study, contexts, from_plain, is_excluded, merged, read_study
+from bamgate.studies.study import Study, each_context, from_plain, is_excluded, merged, read_study
 
 FOLDER = Path(__file__).parent
 
@@ -47,12 +47,17 @@ def file_of(given: str) -> Path | None:
     return Path(given) if begun_in(given) is None and given.endswith(".toml") else None
 
 
-def count_cells(study: Study) -> int:
-    """How many training runs it has; arms that are the same in several contexts are run once."""
-    chosen = [(arm, context) for context in contexts(study) for arm in study.arms]
-    kinds = {
-        json.dumps(merged(study, arm, context), sort_keys=True)
-        for arm, context in chosen
-        if not is_excluded(study, arm, context)
-    }
+def count_cells(study: Study, most_kinds: int | None = None) -> int:
+    """How many training runs it has; arms that are the same in several contexts are run once. Nothing is expanded.
+
+    Args:
+        most_kinds: of cells that differ in more than the seed; counting stops there, and the study may have more.
+    """
+    kinds: set[str] = set()
+    for context in each_context(study):
+        if most_kinds is not None and len(kinds) >= most_kinds:
+            break
+        for arm in study.arms:
+            if not is_excluded(study, arm, context):
+                kinds.add(json.dumps(merged(study, arm, context), sort_keys=True))
     return len(kinds) * len(parse_seeds(study.seeds))

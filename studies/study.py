@@ -13,6 +13,7 @@ gates = ["sigmoid", "tanh"] # an arm each
 
 import itertools
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,11 @@ class Study:
 
 def read_study(path: Path) -> Study:
     """The study in a TOML file; UsageError that names file, line, key and the nearest key or value."""
+    if path.stem.startswith("."):
+        raise UsageError(
+            f"the study file {str(path)!r} would make a study called {path.stem!r}, and its folder is named after it; "
+            "rename the file so that it does not start with a dot"
+        )
     text, content = read_toml(path, "study")
     return _Reader(path, text, content).study()
 
@@ -196,8 +202,13 @@ def merged(study: Study, arm: str, context: Settings) -> Settings:
 
 
 def contexts(study: Study) -> list[Settings]:
-    """Every combination of the axes' values; one empty context where there is no axis."""
-    return [dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values())]
+    """Every combination of the axes' values; one empty context if there is no axis."""
+    return list(each_context(study))
+
+
+def each_context(study: Study) -> Iterator[Settings]:
+    """`contexts`, one after the other: a few axes may have millions."""
+    return (dict(zip(study.axes, values, strict=True)) for values in itertools.product(*study.axes.values()))
 
 
 def is_excluded(study: Study, arm: str, context: Settings) -> bool:

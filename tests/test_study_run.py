@@ -241,6 +241,14 @@ def test_gates_that_are_code_want_to_be_allowed(tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_options(tmp_path: Path) -> None:
     many = str(study_file(tmp_path, seeds="0-1000"))
     assert message(UsageError, prepare, many, GIVEN) == "study tiny has 2,002 cells; say --yes if that is meant"
+    began = time.monotonic()
+    file = study_file(tmp_path, seeds="0-9999", more=f"[axes]\nreduction = {list(range(1, 129))}\n")
+    expected = "study tiny has 2,560,000 cells; say --yes if that is meant"
+    assert message(UsageError, prepare, str(file), GIVEN) == expected
+    wide = f"[axes]\nreduction = {list(range(1, 1001))}\nlr = {[k / 1000 for k in range(1, 1001)]}\n"
+    expected = "study tiny has at least 10,000 cells; say --yes if that is meant"
+    assert message(UsageError, prepare, str(study_file(tmp_path, seeds="0", more=wide)), GIVEN) == expected
+    assert time.monotonic() - began < 10, "it counts and expands nothing"
     few = str(study_file(tmp_path))
     for jobs in ("0", "many", "-1"):
         expected = f"jobs {jobs!r} cannot be read (allowed: auto, or a number from 1 on)"
@@ -248,5 +256,7 @@ def test_what_is_wrong_with_the_options(tmp_path: Path) -> None:
     assert "workers would have no effect" in message(UsageError, prepare, few, GIVEN._replace(workers=2))
     out = GIVEN._replace(out=Path(few))
     assert message(UsageError, prepare, few, out) == f"--out {few!r} is a file; name a folder"
+    dots = str(Path(few).rename(tmp_path / "...toml"))
+    assert "would make a study called '..'" in message(UsageError, prepare, dots, GIVEN)
     assert "did you mean 'quick'?" in message(UsageError, prepare, "quik", GIVEN)
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
