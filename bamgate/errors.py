@@ -1,6 +1,8 @@
 """The errors that a user can meet. Each is one line for the terminal and one exit code."""
 
 import difflib
+import errno
+import os
 import unicodedata
 from collections.abc import Iterable
 
@@ -22,6 +24,10 @@ def _is_control(character: str) -> bool:
 
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+_LACKS = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "ESTALE", "ENOMEM", "EMFILE", "ENFILE", "EAGAIN")
+_OF_MACHINE = {getattr(errno, name) for name in _LACKS if hasattr(errno, name)}
 
 
 class BamgateError(Exception):
@@ -82,3 +88,14 @@ def one_line(error: BaseException) -> str:
     except (Exception, SystemExit):  # it is somebody else's code that makes the text
         lines = []
     return printable(f"{type(error).__name__}: {lines[0] if lines else 'no message'}")
+
+
+def machine_fault(error: BaseException) -> str:
+    """What the machine could not do, as a line, if an exception says that; empty if it may be a fault of ours."""
+    if isinstance(error, OSError) and error.errno in _OF_MACHINE:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{os.strerror(error.errno)}; the same command goes on when that is put right"
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):
+        what = "there is no memory left" if isinstance(error, MemoryError) else "no thread can be started"
+        return f"{what}; the same command goes on when there is more room (ulimit -a shows the limits)"
+    return ""

@@ -9,7 +9,7 @@ import typer
 from bamgate import __version__
 from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, report, run, study
 from bamgate.cli.screen import last_word
-from bamgate.errors import BamgateError
+from bamgate.errors import BamgateError, TryAgainError, machine_fault
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a bug of ours; 2 wrong usage or configuration; 3 finished, but some cells diverged; "
@@ -64,9 +64,12 @@ def main() -> None:
     except BamgateError as error:
         last_word(f"bamgate: {error}")
         sys.exit(error.exit_code)
-    except (BrokenPipeError, SystemExit) as error:
+    except (OSError, MemoryError, RuntimeError, SystemExit) as error:
+        if why := machine_fault(error):
+            last_word(f"bamgate: {why}")
+            sys.exit(TryAgainError.exit_code)
         # click turns a closed pipe into exit code 1.
-        if isinstance(error, SystemExit) and not isinstance(error.__context__, BrokenPipeError):
+        if not isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
             raise
         # The reader of our output has left (`bamgate ... | head`); that is no error of anybody's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from bamgate.errors import BamgateError, GateError, OutOfMemoryError, one_line
+from bamgate.errors import BamgateError, GateError, OutOfMemoryError, TryAgainError, machine_fault, one_line
 from bamgate.experiment import Execution, StoppedError
 from bamgate.studies.code import gate_loader
 from bamgate.studies.state import StudyState
@@ -57,9 +57,17 @@ def work_on(
         tell({"end": error.exit_code, "why": str(error)})
         raise typer.Exit(error.exit_code) from None
     except BaseException as error:  # a SystemExit of the user's code would end as if all were well
+        _tell_fault(error, tell)
+        raise typer.Exit(1) from None
+
+
+def _tell_fault(error: BaseException, tell: Callable[[Message], None]) -> None:
+    """What the machine lacks ends the study in a line; what nobody foresaw is a death, with its traceback."""
+    if why := machine_fault(error):
+        tell({"end": TryAgainError.exit_code, "why": why})
+    else:
         traceback.print_exc()
         tell({"died": one_line(error)})
-        raise typer.Exit(1) from None
 
 
 def _channel() -> Callable[[Message], None]:
