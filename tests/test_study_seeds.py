@@ -1,7 +1,6 @@
 """Seeds that are added to a study after it was begun: what study.json keeps, and how the study goes on."""
 
 import errno
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from bamgate.collect import collect
 from bamgate.errors import BusyError, TryAgainError, UsageError
 from bamgate.experiment import Execution
 from bamgate.gates import load_gate
+from bamgate.sealed import read_json, write_sealed
 from bamgate.storage import sole_writer
 from bamgate.studies.add_seeds import Added, add_seeds
 from bamgate.studies.catalogue import find_study
@@ -35,7 +35,8 @@ TWO_CONTEXTS = '[axes]\ndilation = [2, 4]\n[arms.plain]\nattention = "none"\n'
 
 
 def stored(out: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((out / "study.json").read_text())
+    content = read_json(out / "study.json")
+    assert content is not None
     return content
 
 
@@ -169,7 +170,7 @@ def test_where_no_seeds_can_be_added(tmp_path: Path, out: Path) -> None:
         assert message(BusyError, add_seeds, out, 1) == expected
     assert stored(out) == before
     other = {**before, "cells": [{**row, "cell": "f" * 16} for row in before["cells"]]}
-    (out / "study.json").write_text(json.dumps(other))
+    write_sealed(out / "study.json", other)
     expected = f"{out} was begun by another version of bamgate, whose cells were others; go on with that one"
     assert message(UsageError, add_seeds, out, 1) == expected
     assert stored(out) == other
@@ -232,7 +233,7 @@ def test_parts_to_which_seeds_were_added_are_joined(tmp_path: Path) -> None:
 
 def test_added_seeds_that_are_not_there_are_damage(out: Path) -> None:
     content = {**stored(out), "added_seeds": [5]}
-    (out / "study.json").write_text(json.dumps(content))
+    write_sealed(out / "study.json", content)
     problem = "the cells, or the seeds that were added, are not those of the seeds 0-1"
     assert verify(out) == [f"{out / 'study.json'}: {problem}"]
 
