@@ -94,7 +94,7 @@ def machine_fault(error: BaseException) -> str:
     """What the machine could not do, as a line, if an exception says that; empty if it may be a fault of ours."""
     if isinstance(error, OSError) and error.errno in _OF_MACHINE:
         where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{os.strerror(error.errno)}; the same command goes on when that is put right"
+        return f"{where}{os.strerror(error.errno or 0)}; the same command goes on when that is put right"
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):
         what = "there is no memory left" if isinstance(error, MemoryError) else "no thread can be started"
         return f"{what}; the same command goes on when there is more room (ulimit -a shows the limits)"
