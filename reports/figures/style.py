@@ -12,6 +12,7 @@ from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
+from bamgate.reports.figures.libraries import libraries
 from bamgate.reports.figures.parts import Design
 from bamgate.reports.figures.svg import tidy_svg
 
@@ -105,9 +106,7 @@ def arm_styles(design: Design) -> dict[str, ArmStyle]:
 @contextmanager
 def house_style() -> Iterator[None]:
     """The settings hold inside; what was set before holds again afterwards."""
-    import matplotlib as mpl
-    import seaborn as sns
-
+    mpl, sns = libraries()
     with mpl.rc_context(), warnings.catch_warnings():
         # A name may be written in letters that DejaVu Sans has not; an SVG shows them all the same.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -129,6 +128,7 @@ def styled(draw: "Callable[P, Figure]") -> "Callable[P, Figure]":
 
 def new_figure(height: float, width: float = WIDTH) -> "Figure":
     """An empty figure, sizes in inches; pyplot does not know of it."""
+    libraries()
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
