@@ -3,22 +3,20 @@
 Every row starts with the schema version. A last line without its newline was never written.
 """
 
-import collections
 import csv
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bamgate.errors import DataError
+from bamgate.fields import SCALE_EDGES as SCALE_EDGES
+from bamgate.fields import Columns as Columns
+from bamgate.fields import regular, value
 
 SCHEMA = 1
-
-Columns = Mapping[str, type]
-SCALE_EDGES = tuple(step / 20 for step in range(41))  # of the histogram of s; below 0 and from 2 on are bins too
 PLACES = " | "  # between the arms, and the contexts, of a cell that stands in several
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
@@ -156,7 +154,7 @@ def parse_rows(columns: Columns, text: str, path: Path) -> list[dict[str, Any]]:
     An unfinished last line is left out. Raises DataError that names file, line and column of what is wrong.
     """
     whole = text[: text.rfind("\n") + 1]
-    lines = csv.reader(io.StringIO(whole))
+    lines = csv.reader(io.StringIO(whole), strict=True)
     rows: list[dict[str, Any]] = []
     missing: dict[str, Any] = dict.fromkeys(columns)
     last = 0
@@ -179,14 +177,10 @@ def checked_lines(columns: Columns, text: str, path: Path) -> str:
     Ten times as fast as `parse_rows`, and raises the same DataError. Optional columns that are missing are filled up.
     """
     whole = text[: text.rfind("\n") + 1]
-    if columns_in(columns, whole).keys() != columns.keys():
-        return format_rows(columns, parse_rows(columns, text, path), header=False)
-    try:
-        fits = _all_fit(columns, list(csv.reader(io.StringIO(whole))))
-    except (ValueError, csv.Error):
-        fits = False
-    if not fits:
-        parse_rows(columns, text, path)
+    present = columns_in(columns, whole)
+    if not is_regular(present, whole) or present.keys() != columns.keys():
+        rows = parse_rows(columns, text, path)
+        return format_rows(columns, rows, header=False)
     return whole.partition("\n")[2]
 
 
@@ -199,16 +193,9 @@ def _present(columns: Columns, header: Sequence[str]) -> Columns:
     return {name: kind for name, kind in columns.items() if name in header or name not in OPTIONAL}
 
 
-def _all_fit(columns: Columns, rows: list[list[str]]) -> bool:
-    """Whether header and rows are certainly what was written; ValueError where one is certainly not."""
-    if not rows or rows[0] != list(columns):
-        return False
-    for (name, kind), texts in zip(columns.items(), zip(*rows[1:], strict=True), strict=False):
-        if kind is not str:
-            collections.deque(map(kind, filter(None, texts)), maxlen=0)
-        if name == "schema" and set(texts) != {str(SCHEMA)}:
-            return False
-    return all(len(row) == len(columns) for row in rows)
+def is_regular(columns: Columns, text: str) -> bool:
+    """Whether a CSV text is certainly one that `parse_rows` takes; where not, `parse_rows` knows what is wrong."""
+    return regular(columns, text, SCHEMA)
 
 
 def _check_header(columns: Columns, header: list[str], path: Path) -> None:
@@ -223,30 +210,21 @@ def _check_header(columns: Columns, header: list[str], path: Path) -> None:
 
 
 def _parse_row(columns: Columns, fields: Sequence[str], path: Path, line: int) -> dict[str, Any]:
+    if not fields:
+        raise DataError(f"{path}, line {line} is empty")
     if len(fields) != len(columns):
         raise DataError(f"{path}, line {line}: {len(fields)} fields instead of {len(columns)}")
-    try:
-        values = [
-            None if text == "" else plain_text(text) if kind is str else kind(text)
-            for kind, text in zip(columns.values(), fields, strict=True)
-        ]
-    except ValueError:
-        raise _misfit(columns, fields, f"{path}, line {line}") from None
-    row = dict(zip(columns, values, strict=True))
+    row = {}
+    for (name, kind), text in zip(columns.items(), fields, strict=True):
+        try:
+            found = value(name, kind, text)
+        except ValueError as error:
+            shown = text if len(text) <= 60 else f"{text[:57]}..."
+            raise DataError(f"{path}, line {line}, column {name!r}: {shown!r} {error}") from None
+        row[name] = plain_text(found) if isinstance(found, str) else found
     if row["schema"] != SCHEMA:
         raise DataError(f"{path}, line {line}: schema version {row['schema']}, this bamgate reads version {SCHEMA}")
     return row
-
-
-def _misfit(columns: Columns, fields: Sequence[str], place: str) -> DataError:
-    """The error that names the first field of a row that its column cannot hold."""
-    for (name, kind), text in zip(columns.items(), fields, strict=True):
-        try:
-            kind(text or 0)
-        except ValueError:
-            comma = "; a decimal comma, as spreadsheets write it" if re.fullmatch(r"-?\d+,\d+", text) else ""
-            return DataError(f"{place}, column {name!r}: {text!r} is no {kind.__name__}{comma}")
-    raise AssertionError("each field fits its column")
 
 
 def read_rows(columns: Columns, path: Path) -> list[dict[str, Any]]:

@@ -1,14 +1,14 @@
 """The CSV files of a folder of runs as pandas frames, checked against their schema."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from bamgate.errors import DataError
-from bamgate.tables import GATES, RUNS, SCHEMA, Columns, columns_in, parse_rows, plain_text, read_text
+from bamgate.tables import GATES, RUNS, Columns, columns_in, is_regular, parse_rows, plain_text, read_text
 
 _TYPES: dict[type, str] = {int: "Int64", float: "float64", str: "object"}
 # Later versions read every digit without being asked.
@@ -24,22 +24,17 @@ def read_frame(columns: Columns, path: Path) -> pd.DataFrame:
     """
     text = read_text(path)
     text = text[: text.rfind("\n") + 1]
-    try:
-        frame = pd.read_csv(
-            io.StringIO(text),
-            dtype=_types(columns),
-            keep_default_na=False,
-            na_values={name: [""] if kind is not float else ["", "nan"] for name, kind in columns.items()},
-            **_EXACT,
-        )
-        regular = text.startswith("schema,") and list(frame.columns) == list(columns_in(columns, text))
-        regular = regular and bool((frame["schema"] == SCHEMA).fillna(False).all())
-    except (ValueError, TypeError, KeyError, OverflowError):
-        regular = False
-    if not regular:
+    if not is_regular(columns_in(columns, text), text):
         # The slow reader knows line and column of what is wrong.
         rows = parse_rows(columns, text, path)
         return pd.DataFrame({name: [row[name] for row in rows] for name in columns}).astype(_types(columns))
+    frame = pd.read_csv(
+        io.StringIO(text),
+        dtype=_types(columns),
+        keep_default_na=False,
+        na_values={name: [""] if kind is not float else ["", "nan"] for name, kind in columns.items()},
+        **_EXACT,
+    )
     frame = frame.reindex(columns=list(columns)).astype(_types(columns))  # optional columns of older files are empty
     for name in [name for name, kind in columns.items() if kind is str]:
         frame[name] = frame[name].map(plain_text, na_action="ignore")
@@ -51,8 +46,10 @@ def _types(columns: Columns) -> dict[str, str]:
 
 
 def line_of(frame: pd.DataFrame, wrong: "pd.Series[bool]") -> int:
-    """The line in the file of the first row that is wrong; rows without line breaks in their texts."""
-    return int(wrong.to_numpy().argmax()) + 2
+    """The line in the file of the first row that is wrong."""
+    before = frame.iloc[: int(wrong.to_numpy().argmax())]
+    breaks = sum(before[name].str.count("\n").sum() for name in before if before[name].dtype == "object")
+    return len(before) + int(breaks) + 2
 
 
 def refuse(frame: pd.DataFrame, path: Path, column: str, wrong: Any, why: Callable[[Any], str]) -> None:
@@ -64,7 +61,7 @@ def refuse(frame: pd.DataFrame, path: Path, column: str, wrong: Any, why: Callab
 
 
 NEEDED = [
-    *("cell", "seed", "correct", "total", "status", "gate", "dataset", "model", "attention", "epochs", "params"),
+    *("arm", "cell", "seed", "correct", "total", "status", "gate", "dataset", "model", "attention", "epochs", "params"),
     *("macs", "device", "device_name", "threads", "torch", "compile", "executor", "design_sha256"),
 ]
 
@@ -74,8 +71,11 @@ def check_runs(runs: pd.DataFrame, path: Path) -> None:
     for name in NEEDED:
         refuse(runs, path, name, runs[name].isna(), lambda row: "is empty")
     refuse(runs, path, "total", runs["total"] < 1, lambda row: f"{row['total']} test images")
-    over = (runs["correct"] > runs["total"]) | (runs["correct"] < 0)
+    over = runs["correct"] > runs["total"]
     refuse(runs, path, "correct", over, lambda row: f"{row['correct']} correct of {row['total']} test images")
+    over = (runs["top5_correct"] > runs["total"]).fillna(False)
+    many = "{top5_correct} among the five best of {total} test images"
+    refuse(runs, path, "top5_correct", over, lambda row: many.format(**row))
     known = runs["status"].isin(["finished", "diverged"])
     refuse(runs, path, "status", ~known, lambda row: f"{row['status']!r} (allowed: finished, diverged)")
     twice = runs["cell"].duplicated()
@@ -87,6 +87,14 @@ def check_rows(rows: pd.DataFrame, path: Path, key: list[str], cells: set[str]) 
     refuse(rows, path, "cell", ~rows["cell"].isin(cells), lambda row: f"cell {row['cell']!r} is not in runs.csv")
     twice = rows.duplicated(key)
     refuse(rows, path, key[-1], twice, lambda row: f"{', '.join(f'{k} {row[k]}' for k in key)} is there already")
+
+
+def check_shares(rows: pd.DataFrame, path: Path, parts: Iterable[str], whole: str) -> None:
+    """DataError where a count, if it is there, is larger than the one that it is a part of, or that one is 0."""
+    refuse(rows, path, whole, (rows[whole] < 1).fillna(False), lambda row: "is 0")
+    for name in parts:
+        over = (rows[name] > rows[whole]).fillna(False)
+        refuse(rows, path, name, over, lambda row, name=name: f"{row[name]} of {row[whole]} {whole}")
 
 
 def runs_frame(folder: Path) -> pd.DataFrame:

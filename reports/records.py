@@ -12,10 +12,14 @@ import pandas as pd
 from bamgate.ended import EndedCell, gate_mark, same_gate
 from bamgate.errors import DataError, UsageError
 from bamgate.reports.design import Design, places_of
-from bamgate.reports.frames import check_rows, check_runs, read_frame, refuse
+from bamgate.reports.frames import check_rows, check_runs, check_shares, read_frame, refuse
 from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, parse_rows, read_text
 
 OUTCOMES_FILE = "outcomes.csv.gz"
+PARTS = {  # of a count in the same row
+    "epochs.csv": {"train_total": ["train_correct"], "test_total": ["test_correct", "test_top5_correct"]},
+    "gates.csv": {"values": ["attenuated", "relatively_attenuated", "saturated"]},
+}
 EXECUTION = ("torch", "device", "device_name", "threads", "compile", "executor")
 
 
@@ -136,6 +140,8 @@ def _table(folders: Sequence[Path], name: str, columns: Any, key: list[str], cel
     for folder in folders:
         rows = read_frame(columns, folder / name)
         check_rows(rows, folder / name, key, cells)
+        for whole, parts in PARTS[name].items():
+            check_shares(rows, folder / name, parts, whole)
         frames.append(rows)
     rows = pd.concat(frames, ignore_index=True).drop_duplicates(key)
     return rows.sort_values(key, ignore_index=True)

@@ -14,7 +14,7 @@ FOLDERS = {"bamgate": "bamgate", "cli": "bamgate.cli", "studies": "bamgate.studi
 # From the ground up. A module imports from its own floor and from those below it.
 FLOORS = [
     ["bamgate", "bamgate.errors"],
-    ["bamgate.claims", "bamgate.gate_names"],
+    ["bamgate.claims", "bamgate.fields", "bamgate.gate_names"],
     [
         "bamgate.registry",
         "bamgate.options",
@@ -47,6 +47,7 @@ WITHOUT_TORCH = [
     "recipes",
     "paper",
     "tables",
+    "fields",
     "claims",
     "storage",
     "sealed",

@@ -164,7 +164,7 @@ AWAY = "put it right, or move {cell} away and it is trained again"
         ("epochs.csv", "0.25\n", "0.25", f"{{path}} is cut off in its last line; {AWAY}"),
         ("epochs.csv", None, "", f"{{path}} has 0 rows, the run has 2 epochs; {AWAY}"),
         ("epochs.csv", None, None, "{path} is missing"),
-        ("gates.csv", ",50,", ",many,", "{path}, line 4, column 'attenuated': 'many' is no int"),
+        ("gates.csv", ",50,", ",many,", "{path}, line 4, column 'attenuated': 'many' is not a whole number"),
         (
             "config.json",
             '"seed": 10',
@@ -305,7 +305,8 @@ def test_damage_in_a_collected_table_is_named(tmp_path: Path) -> None:
     collect(tmp_path)
     path = tmp_path / "runs.csv"
     path.write_text(path.read_text().replace(",900,", ",many,"))
-    assert message(DataError, accuracy_table, tmp_path) == f"{path}, line 2, column 'correct': 'many' is no int"
+    said = f"{path}, line 2, column 'correct': 'many' is not a whole number"
+    assert message(DataError, accuracy_table, tmp_path) == said
 
 
 def without_new_columns(path: Path) -> None:

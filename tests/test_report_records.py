@@ -196,19 +196,24 @@ def test_a_part_that_is_not_there_is_refused(tmp_path: Path, choice: dict[str, A
     assert str(caught.value) == said
 
 
+COMMA = "; a decimal comma, as spreadsheets write it"
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
         ({"correct": ""}, "line 3, column 'correct': is empty"),
-        ({"correct": "nan"}, "line 3, column 'correct': 'nan' is no int"),
+        ({"correct": "nan"}, "line 3, column 'correct': 'nan' is not a whole number"),
         ({"correct": "10001"}, "line 3, column 'correct': 10001 correct of 10000 test images"),
-        ({"correct": "-1"}, "line 3, column 'correct': -1 correct of 10000 test images"),
+        ({"correct": "-1"}, "line 3, column 'correct': '-1' is negative"),
         ({"threads": ""}, "line 3, column 'threads': is empty"),
         ({"total": "0"}, "line 3, column 'total': 0 test images"),
         ({"status": "fine"}, "line 3, column 'status': 'fine' (allowed: finished, diverged)"),
-        ({"seed": "one"}, "line 3, column 'seed': 'one' is no int"),
+        ({"seed": "one"}, "line 3, column 'seed': 'one' is not a whole number"),
         ({"schema": "2"}, "line 3: schema version 2, this bamgate reads version 1"),
-        ({"wall_s": "2,5"}, "line 3, column 'wall_s': '2,5' is no float; a decimal comma, as spreadsheets write it"),
+        ({"wall_s": "2,5"}, f"line 3, column 'wall_s': '2,5' is not a number{COMMA}"),
+        ({"arm": ""}, "line 3, column 'arm': is empty"),
+        ({"top5_correct": "10001"}, "line 3, column 'top5_correct': 10001 among the five best of 10000 test images"),
     ],
 )
 def test_rows_that_cannot_be_are_named(tmp_path: Path, values: dict[str, str], said: str) -> None:

@@ -214,7 +214,7 @@ def test_a_table_damaged_in_its_middle_is_no_reason_to_go_on(tmp_path: Path) -> 
     log.append("epochs.csv", [epoch_row(1), epoch_row(2)])
     path = tmp_path / "epochs.csv"
     path.write_text(path.read_text().replace("1,c1,1,", "1,c1,?,"))
-    assert message(DataError, log.cut_after, 2) == f"{path}, line 2, column 'epoch': '?' is no int"
+    assert message(DataError, log.cut_after, 2) == f"{path}, line 2, column 'epoch': '?' is not a whole number"
 
 
 def test_a_table_that_is_no_text_any_more_is_named(tmp_path: Path) -> None:

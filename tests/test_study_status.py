@@ -153,7 +153,7 @@ DAMAGE: list[tuple[str, Callable[[Path], object], str]] = [
     ("environment.json", Path.unlink, "is missing"),
     ("environment.json", lambda path: edited(path, '"schema": 1', '"schema": 9'), "schema version 9"),
     ("epochs.csv", lambda path: path.write_text(path.read_text()[:-3]), "is cut off in its last line"),
-    ("epochs.csv", lambda path: edited(path, "320", "many"), "'many' is no int"),
+    ("epochs.csv", lambda path: edited(path, "320", "many"), "'many' is not a whole number"),
     ("epochs.csv", Path.unlink, "is missing"),
     ("gates.csv", lambda path: edited(path, ",layer", ",,layer"), "fields instead of"),
     ("attempts.csv", Path.unlink, "is missing"),
