@@ -18,6 +18,7 @@ from bamgate.tables import (
     PLACES,
     RUNS,
     Columns,
+    arms_text,
     columns_in,
     context_text,
     format_rows,
@@ -165,7 +166,7 @@ def _row(cell: EndedCell, study: str | None, places: dict[str, list[tuple[str, s
     arms, contexts = zip(*places.get(name, [(stored["config"]["attention"]["gate"], "")]), strict=True)
     beside: dict[str, Any] = {
         "study": study,
-        "arm": PLACES.join(arms),
+        "arm": arms_text(arms),
         "context": PLACES.join(contexts) if any(contexts) else None,
         "attempt": len(cell.rows(ATTEMPTS, "attempts.csv")) if cell.has("attempts.csv") else None,
     }

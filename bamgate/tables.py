@@ -6,6 +6,7 @@ Every row starts with the schema version. A last line without its newline was ne
 import csv
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,10 @@ from bamgate.fields import regular, value
 
 SCHEMA = 1
 PLACES = " | "  # between the arms, and the contexts, of a cell that stands in several
+# Written so that no value is taken for two, nor a line end changed on its way.
+_OF_ARMS = {"\\": r"\\", "|": r"\|", "\n": r"\n", "\r": r"\r"}
+_OF_CONTEXTS = _OF_ARMS | {";": r"\;"}
+_PLAIN = {escaped: character for character, escaped in _OF_CONTEXTS.items()}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 EPOCHS: Columns = {
@@ -117,7 +122,43 @@ TIMES = ("images_per_s", "wall_s")  # columns that differ between two runs of th
 
 def context_text(context: Mapping[str, Any]) -> str:
     """The values of a study's axes as they stand in runs.csv: "model=resnet20; reduction=16"."""
-    return "; ".join(f"{name}={value}" for name, value in context.items())
+    return "; ".join(f"{name}={_escaped(str(value), _OF_CONTEXTS)}" for name, value in context.items())
+
+
+def context_values(text: str) -> dict[str, str]:
+    """The values, as texts, that `context_text` was given."""
+    parts = (part.partition("=") for part in split(text, "; ") if part)
+    return {name: _plain(value) for name, _, value in parts}
+
+
+def arms_text(arms: Iterable[str]) -> str:
+    """The arms in which a cell stands, as in runs.csv."""
+    return PLACES.join(_escaped(arm, _OF_ARMS) for arm in arms)
+
+
+def places_in(arms: str, contexts: str | None) -> list[tuple[str, str]]:
+    """Arm and context of each place of a cell, from what runs.csv says; contexts as `context_text` writes them."""
+    names = [_plain(arm) for arm in split(arms)]
+    return list(zip(names, split(contexts) if contexts else [""] * len(names), strict=True))
+
+
+def _escaped(text: str, special: Mapping[str, str]) -> str:
+    return "".join(special.get(character, character) for character in text)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\[\\|;nr]", lambda found: _PLAIN[found[0]], text)
+
+
+def split(text: str, separator: str = PLACES) -> list[str]:
+    """The parts between the separators; what follows a backslash is none."""
+    parts = [""]
+    for piece in re.findall(rf"(?s)\\.|{re.escape(separator)}|.", text):
+        if piece == separator:
+            parts.append("")
+        else:
+            parts[-1] += piece
+    return parts
 
 
 def format_rows(columns: Columns, rows: Iterable[Mapping[str, Any]], *, header: bool) -> str:
@@ -178,9 +219,10 @@ def checked_lines(columns: Columns, text: str, path: Path) -> str:
     """
     whole = text[: text.rfind("\n") + 1]
     present = columns_in(columns, whole)
-    if not is_regular(present, whole) or present.keys() != columns.keys():
-        rows = parse_rows(columns, text, path)
-        return format_rows(columns, rows, header=False)
+    if present.keys() != columns.keys():
+        return format_rows(columns, parse_rows(columns, text, path), header=False)
+    if not is_regular(columns, whole):
+        parse_rows(columns, text, path)
     return whole.partition("\n")[2]
 
 

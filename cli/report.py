@@ -52,8 +52,7 @@ def command(
     from bamgate.reports.records import Outcomes
 
     folders = [found(folder) for folder in folders]
-    names = tuple(name.strip() for name in arms.split(",") if name.strip())
-    design, records = read(folders, Asked(reference, names, rope, tuple(where or ())))
+    design, records = read(folders, Asked(reference, arms, rope, tuple(where or ())))
     if json or print_:
         stats = analyse(design, records, Outcomes(folders))
         print_json(stats) if json else show_verdicts(stats)

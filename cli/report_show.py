@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from bamgate.cli.console import err, out, table
 from bamgate.collect import collect, require_one_listing, tables_are_current
 from bamgate.errors import UsageError
-from bamgate.reports.design import Design, design_of, restrict
+from bamgate.reports.design import Design, arms_in, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
 from bamgate.runlog import PATIENCE_S
 from bamgate.storage import sole_writer
@@ -19,7 +19,7 @@ class Asked(NamedTuple):
     """The options that choose what is compared."""
 
     reference: str | None
-    arms: tuple[str, ...]
+    arms: str
     rope: float | None
     where: tuple[str, ...]
 
@@ -37,7 +37,7 @@ def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
                 stack.enter_context(sole_writer(folder, patience_s=PATIENCE_S))
         runs = read_runs(folders)
         design = design_of(folders, runs, asked.reference)
-        design = restrict(design, arms=asked.arms, where=_where(asked.where), rope=asked.rope)
+        design = restrict(design, arms=arms_in(asked.arms, design.arms), where=_where(asked.where), rope=asked.rope)
         return design, read_records(folders, design, runs)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bamgate.errors import UsageError, unknown
 from bamgate.runlog import first_difference
 from bamgate.sealed import read_json
-from bamgate.tables import PLACES, context_text
+from bamgate.tables import context_text, context_values, places_in
 
 ROPE = 0.5  # points; of folders that declare none
 REFERENCE = "sigmoid"
@@ -186,10 +186,9 @@ def places_of(runs: pd.DataFrame) -> list[Place]:
     """The places that the rows of runs.csv name, by seed; a cell may stand in several."""
     places = []
     for row in runs.sort_values(["seed", "gate", "cell"]).to_dict("records"):
-        arms = str(row["arm"] or row["gate"]).split(PLACES)
-        contexts = str(row["context"]).split(PLACES) if isinstance(row["context"], str) else [""] * len(arms)
-        pairs = zip(arms, contexts, strict=True)
-        places += [Place(arm=arm, context=context, seed=int(row["seed"]), cell=row["cell"]) for arm, context in pairs]
+        context = row["context"] if isinstance(row["context"], str) else None
+        for arm, where in places_in(str(row["arm"] or row["gate"]), context):
+            places.append(Place(arm=arm, context=where, seed=int(row["seed"]), cell=row["cell"]))
     return places
 
 
@@ -247,20 +246,26 @@ def restrict(design: Design, *, arms: Sequence[str], where: dict[str, str], rope
     return design
 
 
+def arms_in(text: str, known: Sequence[str]) -> list[str]:
+    """Names separated by commas; a known one may hold commas itself, as a formula does."""
+    parts, found = text.split(","), []
+    while parts:
+        ends = range(len(parts), 0, -1)
+        taken = next((end for end in ends if ",".join(parts[:end]).strip() in known), 1)
+        found.append(",".join(parts[:taken]).strip())
+        parts = parts[taken:]
+    return [name for name in found if name]
+
+
 def _matches(context: str, where: dict[str, str], contexts: Sequence[str]) -> bool:
-    values = axes_of(context)
+    values = context_values(context)
     for name, value in where.items():
-        allowed = list(dict.fromkeys(axes_of(c)[name] for c in contexts if name in axes_of(c)))
+        allowed = list(dict.fromkeys(context_values(c)[name] for c in contexts if name in context_values(c)))
         if not allowed:
             raise (
-                unknown("axis", name, axes_of(context))
+                unknown("axis", name, context_values(context))
                 if values
                 else UsageError(f"--where {name}={value}: this study has no axes")
             )
         _known(f"{name} of --where", value, allowed)
     return all(values.get(name) == value for name, value in where.items())
-
-
-def axes_of(context: str) -> dict[str, str]:
-    """The values that `context_text` wrote."""
-    return dict(part.split("=", 1) for part in context.split("; ")) if context else {}

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bamgate.errors import DataError
-from bamgate.tables import GATES, RUNS, Columns, columns_in, is_regular, parse_rows, plain_text, read_text
+from bamgate.tables import GATES, RUNS, Columns, columns_in, is_regular, parse_rows, plain_text, read_text, split
 
 _TYPES: dict[type, str] = {int: "Int64", float: "float64", str: "object"}
 # Later versions read every digit without being asked.
@@ -70,6 +70,9 @@ def check_runs(runs: pd.DataFrame, path: Path) -> None:
     """DataError where a row of runs.csv cannot be: no counts, more correct than there are, a cell twice."""
     for name in NEEDED:
         refuse(runs, path, name, runs[name].isna(), lambda row: "is empty")
+    pairs = zip(runs["arm"], runs["context"], strict=True)
+    uneven = pd.Series([isinstance(c, str) and len(split(c)) != len(split(a)) for a, c in pairs], dtype=bool)
+    refuse(runs, path, "context", uneven, lambda row: f"{row['context']!r} is not a context for each arm")
     refuse(runs, path, "total", runs["total"] < 1, lambda row: f"{row['total']} test images")
     over = runs["correct"] > runs["total"]
     refuse(runs, path, "correct", over, lambda row: f"{row['correct']} correct of {row['total']} test images")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, context_text, format_rows
+from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, arms_text, context_text, format_rows
 
 TOTAL = 10_000
 SITES = ("layer1", "layer2")
@@ -27,7 +27,7 @@ def run_row(arm: str, context: dict[str, Any], seed: int, correct: int | None, /
     text = context_text(context)
     return {
         "study": "made",
-        "arm": arm,
+        "arm": arms_text([arm]),
         "context": text or None,
         "cell": cell_of(arm, text, seed),
         "dataset": "made-data",

@@ -3,7 +3,8 @@
 from typing import Any
 
 from bamgate import stats
-from bamgate.reports.design import Design, axes_of
+from bamgate.reports.design import Design
+from bamgate.tables import context_values
 
 Plain = dict[str, Any]
 SAMPLED = {"model", "dataset"}  # axes whose values stand for others like them
@@ -18,7 +19,7 @@ def across(design: Design, contrasts: list[Plain]) -> list[Plain]:
     """
     values: dict[str, set[str]] = {}
     for context in design.contexts:
-        for name, value in axes_of(context).items():
+        for name, value in context_values(context).items():
             values.setdefault(name, set()).add(value)
     if not {name for name, seen in values.items() if len(seen) > 1} <= SAMPLED:
         return []  # settings of one network are no sample of networks

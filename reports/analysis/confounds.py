@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from bamgate.reports.design import Design, axes_of
+from bamgate.reports.design import Design
 from bamgate.reports.gate_curves import FORMULAS
 from bamgate.reports.records import Records
+from bamgate.tables import context_values
 
 Plain = dict[str, Any]
 WITHOUT_NORM = ("squeezenet", "vgg")  # networks in which no batch norm follows the scale
@@ -14,7 +15,7 @@ def confounds(design: Design, records: Records, attribution: list[Plain]) -> lis
     """Sentences, the gravest first."""
     runs = records.runs
     separated = {name for row in attribution for name in row["property"].split(" and ")}
-    varied = {name for context in design.contexts for name in axes_of(context)}
+    varied = {name for context in design.contexts for name in context_values(context)}
     varied |= {name for settings in design.arm_settings.values() for name in settings}
     gates = {str(gate) for gate in runs["gate"]}
     found = []

@@ -39,14 +39,16 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     places = list(dict.fromkeys(zip(frame["context"], frame["site"], strict=True)))
     figure = new_figure(3.3)
     grid = figure.subplots(1, len(places), sharey=True, squeeze=False)[0]
-    for axis, (context, site) in zip(grid, places, strict=True):
-        arm_lines(axis, frame[(frame["context"] == context) & (frame["site"] == site)], design, "median")
-        axis.set_yscale("log")
-        axis.set_title(wrapped(shortened(context or site, 60), 76 // len(places)), fontweight="bold")
-        axis.set_xlabel("epoch")
     ends = frame[["median", "low", "high"]].astype(float)
     ends = ends[ends > 0]
+    for axis in grid:
+        axis.set_yscale("log")
+    # Before there are lines: values that are all equal would leave matplotlib no room.
     grid[0].set_ylim(max(ends.min().min(), ends["median"].min() / 10) / 1.3, ends.max().max() * 1.3)
+    for axis, (context, site) in zip(grid, places, strict=True):
+        arm_lines(axis, frame[(frame["context"] == context) & (frame["site"] == site)], design, "median")
+        axis.set_title(wrapped(shortened(context or site, 60), 76 // len(places)), fontweight="bold")
+        axis.set_xlabel("epoch")
     plain_log_ticks(grid[0].yaxis, *grid[0].get_ylim())
     grid[0].set_ylabel("gradient in the attention\nover that in the trunk")
     arm_legend(figure, [arm for arm in design.arms if arm in names(frame, "arm")], design)
