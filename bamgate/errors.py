@@ -90,12 +90,15 @@ def one_line(error: BaseException) -> str:
     return printable(f"{type(error).__name__}: {lines[0] if lines else 'no message'}")
 
 
-def machine_fault(error: BaseException) -> str:
-    """What the machine could not do, as a line, if an exception says that; empty if it may be a fault of ours."""
+def machine_fault(error: BaseException) -> BamgateError | None:
+    """The line for an exception that is the machine's or the user's wherever it arises; None if it may be ours."""
+    name = f" {str(error.filename)!r}" if isinstance(error, OSError) and error.filename is not None else ""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return UsageError(f"the name{name} is too long for a file or folder here")
     if isinstance(error, OSError) and error.errno in _OF_MACHINE:
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{os.strerror(error.errno or 0)}; the same command goes on when that is put right"
+        why = os.strerror(error.errno or 0)
+        return TryAgainError(f"{why}{':' if name else ''}{name}; the same command goes on when that is put right")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):
         what = "there is no memory left" if isinstance(error, MemoryError) else "no thread can be started"
-        return f"{what}; the same command goes on when there is more room (ulimit -a shows the limits)"
-    return ""
+        return TryAgainError(f"{what}; the same command goes on when there is more room (ulimit -a shows the limits)")
+    return None

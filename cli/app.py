@@ -1,15 +1,14 @@
 """`bamgate`: the commands, and the one place where an error becomes a line and an exit code."""
 
-import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from bamgate import __version__
 from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, report, run, study
-from bamgate.cli.screen import last_word
-from bamgate.errors import BamgateError, TryAgainError, machine_fault
+from bamgate.cli.streams import lasting_streams
+from bamgate.errors import BamgateError, machine_fault
 
 EXIT_CODES = (
     "Exit codes: 0 done; 1 a bug of ours; 2 wrong usage or configuration; 3 finished, but some cells diverged; "
@@ -45,7 +44,7 @@ app.command("doctor", help=_flowing(doctor.HELP))(doctor.command)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"bamgate {__version__}")
+        print(f"bamgate {__version__}")
         raise typer.Exit
 
 
@@ -59,18 +58,17 @@ def _top(
 
 def main() -> None:
     """Run the command line; a user's error is one line on stderr."""
-    try:
-        app()
-    except BamgateError as error:
-        last_word(f"bamgate: {error}")
-        sys.exit(error.exit_code)
-    except (OSError, MemoryError, RuntimeError, SystemExit) as error:
-        if why := machine_fault(error):
-            last_word(f"bamgate: {why}")
-            sys.exit(TryAgainError.exit_code)
-        # click turns a closed pipe into exit code 1.
-        if not isinstance(error.__context__ if isinstance(error, SystemExit) else error, BrokenPipeError):
-            raise
-        # The reader of our output has left (`bamgate ... | head`); that is no error of anybody's.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    with lasting_streams():
+        try:
+            app()
+        except BamgateError as error:
+            _end(error)
+        except (OSError, MemoryError, RuntimeError) as error:
+            if (fault := machine_fault(error)) is None:
+                raise
+            _end(fault)
+
+
+def _end(error: BamgateError) -> NoReturn:
+    print(f"bamgate: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)

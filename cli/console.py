@@ -1,8 +1,11 @@
 """Where output goes: data to stdout, messages to stderr; colour only on a terminal, never with NO_COLOR."""
 
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -33,6 +36,12 @@ def out() -> Console:
 def err() -> Console:
     """The console for messages."""
     return _Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def check_name(path: Path) -> None:
+    """OSError, before any work, if a file or folder cannot have this name: it is too long."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        os.stat(path)
 
 
 def print_json(content: Any) -> None:

@@ -72,8 +72,8 @@ def verify(name: _Name, data_dir: _DataDir = None) -> None:
         with err().status("") as status:
             lines = data.verify(root, lambda done, total: status.update(f"{name}: {done:,} of {total:,} files"))
     except DamagedError as error:
-        typer.echo("\n".join(map(printable, error.lines)))
+        print("\n".join(map(printable, error.lines)))
         raise
-    typer.echo("\n".join(map(printable, lines)))
+    print("\n".join(map(printable, lines)))
     options = {"dataset": name} | ({"data_dir": str(data_dir)} if data_dir else {})
     err().print(f"Next: bamgate run {as_options(options)} --dry-run", markup=False)

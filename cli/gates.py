@@ -1,6 +1,7 @@
 """`bamgate gates`: list, show, check and plot gates, the user's own among them."""
 
 import shlex
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,18 +96,30 @@ def plot(
     span: Annotated[float, typer.Option("--span", min=0.1, max=50, help="largest |z|")] = 6.0,
 ) -> None:
     """Draw scale and slope over the logit."""
+    from bamgate.cli.console import check_name
+
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise UsageError(f"--out {str(out)!r}: the ending names the format (allowed: .png, .svg, .pdf)")
     if not out.parent.is_dir():
         raise UsageError(f"--out {str(out)!r}: there is no folder {str(out.parent)!r}")
+    check_name(out)
+    if out.is_dir():
+        raise UsageError(f"--out {str(out)!r} is a folder; name a file in it")
     import pandas as pd
 
     from bamgate.gates import load_gate
     from bamgate.reports.figures import plot_gates
 
     names = gates or ["sigmoid", "tanh", "hard-sigmoid", "softsign"]
-    plot_gates(pd.concat([_curve(load_gate(name), span) for name in names], ignore_index=True), out)
-    typer.echo(printable(str(out)))
+    curves = pd.concat([_curve(load_gate(name), span) for name in names], ignore_index=True)
+    # Beside, then renamed: a full disk leaves the picture that was there.
+    try:
+        with tempfile.TemporaryDirectory(prefix=".gates-", dir=out.parent) as folder:
+            plot_gates(curves, Path(folder) / out.name)
+            (Path(folder) / out.name).replace(out)
+    except PermissionError as error:
+        raise UsageError(f"--out {str(out)!r} cannot be written: {error.strerror}") from None
+    print(printable(str(out)))
 
 
 def _curve(gate: "Gate", span: float) -> Any:

@@ -46,12 +46,14 @@ def command(
     print_: _Print = False,
     json: _Json = False,
 ) -> None:
-    from bamgate.cli.console import err, print_json
+    from bamgate.cli.console import check_name, err, print_json
     from bamgate.cli.report_show import Asked, read, show_verdicts
     from bamgate.reports.analysis import analyse
     from bamgate.reports.records import Outcomes
 
     folders = [found(folder) for folder in folders]
+    target = out or folders[0] / "report"
+    check_name(target)
     design, records = read(folders, Asked(reference, arms, rope, tuple(where or ())))
     if json or print_:
         stats = analyse(design, records, Outcomes(folders))
@@ -59,11 +61,10 @@ def command(
         return
     from bamgate.reports.build import build
 
-    target = out or folders[0] / "report"
     with err().status("drawing and writing"):
         stats = build(design, records, folders, target)
     show_verdicts(stats)
-    typer.echo(printable(f"Report: {target / 'report.html'}"))
+    print(printable(f"Report: {target / 'report.html'}"))
     words = ["bamgate", "reproduce", *map(str, folders), *(["--report", str(out)] if out else [])]
     err().print(f"Next: {shlex.join(words)}", markup=False)
 
@@ -79,12 +80,12 @@ def reproduce(folders: _Folders, report: _Report = None, json: _Json = False) ->
         print_json({**result._asdict(), "differences": [one._asdict() for one in result.differences]})
     else:
         for line in list(lines(result.differences))[:SHOWN]:
-            typer.echo(printable(line))
+            print(printable(line))
         more = len(result.differences) - SHOWN
         if more > 0:
-            typer.echo(f"and {more} more")
+            print(f"and {more} more")
         verdict = f"{len(result.differences)} differ" if result.differences else "all equal"
-        typer.echo(f"{result.compared} values recomputed: {verdict}")
+        print(f"{result.compared} values recomputed: {verdict}")
     for line in result.unchecked:
         err().print(f"not checked: {line}", markup=False)
     if result.differences:

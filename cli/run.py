@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bamgate.cli.screen import lasting_output
 from bamgate.cli.settings import as_options, with_settings
 from bamgate.cli.signals import StopRequest
+from bamgate.cli.user_code import no_early_end
 from bamgate.config import WITHOUT_GATE
 from bamgate.errors import UsageError
 from bamgate.gate_names import code_refusal, is_code, refuse_unprintable
@@ -89,7 +89,7 @@ def command(
 
         show(*_prepare(settings, given, folder_of_code), as_json=json)
         return
-    with StopRequest() as stop, lasting_output():
+    with StopRequest() as stop, no_early_end():
         plan, execution, folder = _prepare(settings, given, folder_of_code)
         results = _train(plan, execution, folder, stop, quiet=quiet)
         following = report_command(results, folder) or next_command(results, settings, given)

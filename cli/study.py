@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from bamgate.cli.screen import lasting_output
 from bamgate.cli.signals import StopRequest
+from bamgate.cli.user_code import no_early_end
 
 app = typer.Typer(help="Studies: list, plan, run, status, verify, add-seeds, merge.", no_args_is_help=True)
 MANY = 2_000  # cells; more want to be asked for
@@ -85,7 +85,7 @@ def run(
     quiet: _Quiet = False,
 ) -> None:
     """Run what is missing of a study. The same command goes on where it was stopped; several may share a folder."""
-    with StopRequest() as stop, lasting_output():
+    with StopRequest() as stop, no_early_end():
         from bamgate.cli.study_prepare import Given, conclude, prepare, supervise
 
         given = Given(out, jobs, device, data_dir, workers, yes, allow_code)
@@ -179,7 +179,7 @@ def work(
     skip: Annotated[list[str] | None, typer.Option("--skip", help="leave this cell alone")] = None,
 ) -> None:
     """Train the cells of a study that are missing and free; `bamgate study run` starts several of these."""
-    with StopRequest(always=("SIGTERM",)) as stop, lasting_output():
+    with StopRequest(always=("SIGTERM",)) as stop, no_early_end():
         from bamgate.cli.study_work import work_on
 
         work_on(folder, device, data_dir, workers, stop, code=allow_code, parent=parent, skip=skip or [])

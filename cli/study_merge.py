@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bamgate.cli.console import err, out
-from bamgate.cli.screen import lasting_output
 from bamgate.cli.signals import StopRequest
 from bamgate.cli.study import MANY
 from bamgate.cli.study_prepare import PEEKING, ways_of
+from bamgate.cli.user_code import no_early_end
 from bamgate.collect import collected
 from bamgate.errors import DataError
 from bamgate.studies.add_seeds import Added, add_seeds
@@ -73,7 +73,7 @@ def _next(folder: Path, command: list[str]) -> None:
 
 def add(folder: Path, number: int, data_dir: Path | None, *, code: bool) -> None:
     """Add seeds, and say what that does to the statistics. A signal waits until it has been said."""
-    with StopRequest(), lasting_output():
+    with StopRequest(), no_early_end():
         load = gate_loader(from_plain(stored_content(folder)["study"]), allowed=code, file=None, out=folder)
         add_seeds(folder, number, data_dir, load, lambda added: _tell_added(folder, added))
         err().print(PEEKING, markup=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import typer
 
-from bamgate.errors import BamgateError, GateError, OutOfMemoryError, TryAgainError, machine_fault, one_line
+from bamgate.errors import BamgateError, GateError, OutOfMemoryError, machine_fault, one_line
 from bamgate.experiment import Execution, StoppedError
 from bamgate.studies.code import gate_loader
 from bamgate.studies.state import StudyState
@@ -63,8 +63,8 @@ def work_on(
 
 def _tell_fault(error: BaseException, tell: Callable[[Message], None]) -> None:
     """What the machine lacks ends the study in a line; what nobody foresaw is a death, with its traceback."""
-    if why := machine_fault(error):
-        tell({"end": TryAgainError.exit_code, "why": why})
+    if fault := machine_fault(error):
+        tell({"end": fault.exit_code, "why": str(fault)})
     else:
         traceback.print_exc()
         tell({"died": one_line(error)})

@@ -1,28 +1,24 @@
 """A report on disk: pages, tables, figures, every number and where it comes from; swapped in whole."""
 
-import contextlib
 import datetime
 import hashlib
 import json
-import os
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bamgate.errors import TryAgainError, UsageError
 from bamgate.reports.analysis import analyse
 from bamgate.reports.design import Design
 from bamgate.reports.figures import FIGURES, FigureSpec, save
 from bamgate.reports.pages import PageFigure, write_pages
 from bamgate.reports.records import Outcomes, Records
+from bamgate.reports.swap import replaced
 from bamgate.tables import defused
 
 LIBRARIES = ("bamgate", "numpy", "pandas", "scipy", "statsmodels", "matplotlib", "seaborn")
 INPUTS = ("runs.csv", "epochs.csv", "gates.csv", "study.json")
 COUNTS = ("seed", "n", "epoch", "seeds", "failed", "runs")  # columns that hold whole numbers, or nothing
-OWN = {"report.html", "report.md", "report.tex", "tables", "figures", "stats.json", "provenance.json"}
 PICTURES = (".svg", ".pdf", ".png")
 
 
@@ -102,43 +98,3 @@ def provenance_of(records: Records, folders: Sequence[Path]) -> dict[str, Any]:
         "runs": facts,
         "versions": {name: version(name) for name in LIBRARIES},
     }
-
-
-@contextlib.contextmanager
-def replaced(out: Path) -> Iterator[Path]:
-    """A folder to write into that takes the place of `out` when all is written; else nothing has changed."""
-    if out.exists() and not (out.is_dir() and _is_ours({path.name for path in out.iterdir()})):
-        raise UsageError(f"--out {str(out)!r} holds something that is no report; name another folder")
-    beside = out.with_name(f".{out.name}.{os.getpid()}.new")
-    try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        yield beside
-        _swap(beside, out)
-    except OSError as error:
-        why = f"cannot write the report {out}: {error.strerror}; nothing there has changed"
-        raise TryAgainError(why) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-
-
-def _is_ours(names: set[str]) -> bool:
-    """Whether a folder is empty, or a report and nothing beside it."""
-    return not names or (names <= OWN and {"stats.json", "provenance.json"} <= names)
-
-
-def _swap(new: Path, out: Path) -> None:
-    """Put `new` where `out` is; the old one comes back where that fails."""
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
-    if not out.exists():
-        new.rename(out)
-        return
-    out.rename(old)
-    try:
-        new.rename(out)
-    except BaseException:
-        if not out.exists():
-            old.rename(out)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bamgate.collect import tables_are_current
-from bamgate.errors import DataError
+from bamgate.errors import DataError, one_line
 from bamgate.reports.analysis import SCHEMA, analyse
 from bamgate.reports.build import frame_text, page_figure, pictures_of, provenance_of
 from bamgate.reports.design import Design, design_of
 from bamgate.reports.figures import FIGURES
 from bamgate.reports.pages import PageFigure, write_pages
 from bamgate.reports.records import Outcomes, Records, read_records, read_runs
+from bamgate.tables import read_text
 
 DECLARED = (
     "question",
@@ -66,7 +67,10 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
     """
     stored = read_stats(report / "stats.json")
     provenance = _read_json(report / "provenance.json")
-    design = Design.from_dict(stored["design"])
+    try:
+        design = Design.from_dict(stored["design"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(f"{report / 'stats.json'} is damaged: its design cannot be read ({one_line(error)})") from None
     for part in folders:
         tables_are_current(part)  # or what contradicts the cells is named
     runs = read_runs(folders)
@@ -133,32 +137,35 @@ def _compare_pages(comparison: "_Comparison", report: Path, made: Path) -> None:
 def read_stats(path: Path) -> dict[str, Any]:
     """stats.json; DataError where it is missing, damaged or of another version."""
     content = _read_json(path)
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or "design" not in content:
-        version = content.get("schema") if isinstance(content, dict) else None
-        raise DataError(f"{path} has schema version {version}, this bamgate reads version {SCHEMA}")
+    if content.get("schema") != SCHEMA:
+        raise DataError(f"{path} has schema version {content.get('schema')}, this bamgate reads version {SCHEMA}")
     return content
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise DataError(f"{path} is missing: there is no report to hold the numbers against")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{path} is missing: there is no report to hold the numbers against") from None
-    except ValueError as error:
+        content = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{path} is damaged: it holds no object")
+    return content
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    return read_text(path) if path.is_file() else ""
 
 
 def _without_images(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
     """Leave image-level numbers out where the outcomes are not here; said, not passed over."""
     unchecked = []
-    for old, new in zip(stored["contrasts"], found["contrasts"], strict=False):
-        if old.get("images") is not None and new["images"] is None:
+    contrasts = stored.get("contrasts")
+    for old, new in zip(contrasts if isinstance(contrasts, list) else [], found["contrasts"], strict=False):
+        if isinstance(old, dict) and old.get("images") is not None and new["images"] is None:
             new["images"] = old["images"]
-            unchecked.append(f"image-level figures of {old['arm']}: the cells' outcomes.csv.gz are not here")
+            unchecked.append(f"image-level figures of {new['arm']}: the cells' outcomes.csv.gz are not here")
     return unchecked
 
 
@@ -200,7 +207,11 @@ class _Comparison:
                 return
 
     def tables(self, where: str, stored: str, found: str) -> None:
-        rows = [list(csv.reader(text.splitlines())) for text in (stored, found)]
+        try:
+            rows = [list(csv.reader(text.splitlines())) for text in (stored, found)]
+        except csv.Error as error:  # of the report's: a field of more than 131,072 characters
+            self._leaf(where, f"no table ({error})", "a table")
+            return
         shapes = [[len(row) for row in table] for table in rows]
         if shapes[0] != shapes[1]:
             self._leaf(f"{where}: rows", len(rows[0]), len(rows[1]))

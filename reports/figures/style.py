@@ -4,6 +4,7 @@ Colours are told apart by the colour-blind, dashes and markers in grey. matplotl
 afterwards, and a user's matplotlibrc changes nothing.
 """
 
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -152,7 +153,9 @@ def save(figure: "Figure", folder: Path, name: str) -> list[Path]:
 
 def save_as(figure: "Figure", path: Path) -> None:
     """One file, its format by its ending: .svg, .pdf or .png. Ids in an SVG start with the file's name."""
+    # In memory: a full disk then ends one write of ours instead of matplotlib in the middle of a file.
+    drawn = io.BytesIO()
     with house_style():
-        figure.savefig(path, dpi=160, metadata=_METADATA[path.suffix])
-    if path.suffix == ".svg":
-        path.write_text(tidy_svg(path.read_text(encoding="utf-8"), path.stem), encoding="utf-8", newline="\n")
+        figure.savefig(drawn, format=path.suffix[1:], dpi=160, metadata=_METADATA[path.suffix])
+    content = drawn.getvalue()
+    path.write_bytes(tidy_svg(content.decode(), path.stem).encode() if path.suffix == ".svg" else content)
