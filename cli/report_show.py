@@ -1,6 +1,7 @@
 """What `bamgate report` reads, and its table for the terminal."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any, NamedTuple
 
 from bamgate.cli.console import err, out, table
 from bamgate.collect import collect, require_one_listing, tables_are_current
-from bamgate.errors import UsageError
+from bamgate.errors import TryAgainError, UsageError
 from bamgate.reports.design import Design, arms_in, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
 from bamgate.runlog import PATIENCE_S
@@ -47,7 +48,19 @@ def _refresh(folder: Path) -> None:
     if not has_ended and not (folder / "runs.csv").is_file():
         raise UsageError(f"{folder} has no runs.csv and no finished cells; `bamgate study run` makes them")
     if has_ended and not tables_are_current(folder):
+        _rebuild(folder)
+
+
+def _rebuild(folder: Path) -> None:
+    try:
         collect(folder)
+    except TryAgainError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise UsageError(
+                f"the tables of {folder} lack cells that have ended, and the folder cannot be written: "
+                "make it writable, or report a copy of it"
+            ) from None
+        raise
 
 
 def _where(given: Sequence[str]) -> dict[str, str]:

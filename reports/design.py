@@ -1,13 +1,14 @@
 """What a report is about: the question, the arms, the reference, and which runs were planned."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, get_args, get_origin
 
 import pandas as pd
 
-from bamgate.errors import UsageError, unknown
+from bamgate.errors import DataError, UsageError, one_line, unknown
 from bamgate.runlog import first_difference
 from bamgate.sealed import read_json
 from bamgate.tables import context_text, context_values, places_in
@@ -59,6 +60,14 @@ class Design:
     settings: dict[str, Any] = field(default_factory=dict)
     arm_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Read from files, which may have been edited.
+        for one in fields(self):
+            if not _fits(one.type, getattr(self, one.name)):
+                raise TypeError(f"{one.name} is {getattr(self, one.name)!r}")
+        if not 0 < self.rope < 100:
+            raise ValueError(f"rope is {self.rope!r}")
+
     @property
     def seeds(self) -> tuple[int, ...]:
         return tuple(sorted({place.seed for place in self.places}))
@@ -84,7 +93,18 @@ class Design:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> "Design":
-        """The design that `to_dict` was taken of."""
+        """The design that `to_dict` was taken of; DataError where it was taken of none."""
+        try:
+            design = cls._from_dict(plain)
+            same = design.to_dict() == plain and design.reference in design.arms
+        except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+            raise DataError(f"the design is not as bamgate wrote it ({what_lacks(error)})") from None
+        if not same:
+            raise DataError("the design is not as bamgate wrote it")
+        return design
+
+    @classmethod
+    def _from_dict(cls, plain: dict[str, Any]) -> "Design":
         kept: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
         del kept["seeds"], kept["headline"]
         kept["places"] = tuple(Place(arm=a, context=c, seed=s, cell=cell) for a, c, s, cell in plain["places"])
@@ -100,6 +120,7 @@ def design_of(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None
 
     Raises:
         UsageError: the folders hold different studies, or nothing says what is compared with what.
+        DataError: a study.json lacks something.
     """
     contents = [read_json(folder / "study.json") for folder in folders]
     if all(content is None for content in contents):
@@ -108,8 +129,31 @@ def design_of(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None
         other = folders[contents.index(None)]
         raise UsageError(f"{other} is no folder of a study, the others are; compare folders of one kind")
     else:
-        design = _of_studies(folders, [content for content in contents if content is not None])
+        try:
+            design = _of_studies(folders, [content for content in contents if content is not None])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, UsageError):
+                raise
+            files = ", ".join(str(folder / "study.json") for folder in folders)
+            raise DataError(f"{files}: not as bamgate wrote it ({what_lacks(error)})") from None
     return replace(design, reference=_known("reference arm", reference, design.arms)) if reference else design
+
+
+def _fits(kind: Any, value: object) -> bool:
+    """Whether a value is of a field's type, and so are its parts."""
+    parts = get_args(kind)
+    if isinstance(kind, UnionType):
+        return any(_fits(part, value) for part in parts)
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    if not isinstance(value, (int, float) if kind is float else get_origin(kind) or kind):
+        return False
+    return not isinstance(value, tuple) or all(_fits(parts[0], one) for one in value)
+
+
+def what_lacks(error: Exception) -> str:
+    """Why a file that bamgate wrote cannot be read."""
+    return f"{error} is missing" if isinstance(error, KeyError) else one_line(error)
 
 
 def _known(kind: str, given: str, allowed: Iterable[str]) -> str:

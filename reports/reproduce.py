@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from bamgate.collect import tables_are_current
-from bamgate.errors import DataError, one_line
+from bamgate.errors import DataError
 from bamgate.reports.analysis import SCHEMA, analyse
 from bamgate.reports.build import frame_text, page_figure, pictures_of, provenance_of
 from bamgate.reports.design import Design, design_of
@@ -66,11 +66,11 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
         DataError: there is no report, or a file is damaged.
     """
     stored = read_stats(report / "stats.json")
-    provenance = _read_json(report / "provenance.json")
+    provenance = read_provenance(report / "provenance.json")
     try:
-        design = Design.from_dict(stored["design"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{report / 'stats.json'} is damaged: its design cannot be read ({one_line(error)})") from None
+        design = Design.from_dict(stored.get("design", {}))
+    except DataError as error:
+        raise DataError(f"{report / 'stats.json'}: {error}") from None
     for part in folders:
         tables_are_current(part)  # or what contradicts the cells is named
     runs = read_runs(folders)
@@ -139,6 +139,18 @@ def read_stats(path: Path) -> dict[str, Any]:
     content = _read_json(path)
     if content.get("schema") != SCHEMA:
         raise DataError(f"{path} has schema version {content.get('schema')}, this bamgate reads version {SCHEMA}")
+    return content
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """provenance.json; DataError where it is missing, damaged or lacks what the pages show."""
+    content = _read_json(path)
+    needed = {name: content.get(name) for name in ("inputs_sha256", "runs", "versions")}
+    runs = needed["runs"]
+    needed |= {f"runs.{name}": runs.get(name) if isinstance(runs, dict) else None for name in ("git_commit", "env_id")}
+    for name, value in needed.items():
+        if not isinstance(value, list if "." in name else dict):
+            raise DataError(f"{path}: {name} is missing, or is not as bamgate wrote it")
     return content
 
 

@@ -1,4 +1,4 @@
-"""A report takes its place whole: killed or failing anywhere, the old one or the new one is there, and nothing beside."""
+"""A report takes its place whole: killed or failing anywhere, the old one or the new one is there, nothing beside."""
 
 import contextlib
 import errno
@@ -130,9 +130,8 @@ def test_two_folders_change_places_in_one_step(tmp_path: Path) -> None:
         (tmp_path / name / name).touch()
     if swap._exchanged(tmp_path / "a", tmp_path / "b"):
         assert ((tmp_path / "a" / "b").exists(), (tmp_path / "b" / "a").exists()) == (True, True)
-    with pytest.raises(FileNotFoundError):
-        if not swap._exchanged(tmp_path / "a", tmp_path / "nothing"):
-            raise FileNotFoundError
+        with pytest.raises(FileNotFoundError):
+            swap._exchanged(tmp_path / "a", tmp_path / "nothing")
 
 
 def test_a_report_that_is_being_written_is_left_alone(tmp_path: Path) -> None:
