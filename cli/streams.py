@@ -90,7 +90,7 @@ def _text(stream: _Stream, before: TextIO | None) -> io.TextIOWrapper:
         before.flush()
     encoding = "utf-8" if before is None else before.encoding
     return io.TextIOWrapper(
-        io.BufferedWriter(stream),
+        io.BufferedWriter(stream),  # type: ignore[type-var]
         encoding=encoding,
         errors="bamgate",
         line_buffering=stream.descriptor == 2 or stream.isatty(),

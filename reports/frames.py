@@ -97,7 +97,11 @@ def check_shares(rows: pd.DataFrame, path: Path, parts: Iterable[str], whole: st
     refuse(rows, path, whole, (rows[whole] < 1).fillna(False), lambda row: "is 0")
     for name in parts:
         over = (rows[name] > rows[whole]).fillna(False)
-        refuse(rows, path, name, over, lambda row, name=name: f"{row[name]} of {row[whole]} {whole}")
+        refuse(rows, path, name, over, _part_of(name, whole))
+
+
+def _part_of(name: str, whole: str) -> Callable[[Any], str]:
+    return lambda row: f"{row[name]} of {row[whole]} {whole}"
 
 
 def runs_frame(folder: Path) -> pd.DataFrame:

@@ -122,7 +122,7 @@ def test_meta_analysis_by_another_root(seed: int) -> None:
     assert 0 < found.i2 < 1
 
 
-BOUNDARY = "hardly more spread between cells than their seeds explain: the mixed model ends on its boundary"
+BOUNDARY = "hardly more spread between contexts than their seeds explain: the mixed model ends on its boundary"
 ALIKE = {"a": [0.1, 0.5, 0.3], "b": [0.12, 0.48, 0.31], "c": [0.0, 0.6, 0.29]}
 
 
@@ -137,7 +137,7 @@ def test_cells_more_alike_than_chance_are_not_surer_than_their_seeds() -> None:
 
 def test_one_cell() -> None:
     found = across({"only": [0.1, 0.3, 0.2]})
-    assert {found.cells.status, found.mixed.status, found.meta.status} == {"needs at least 2 cells"}
+    assert {found.cells.status, found.mixed.status, found.meta.status} == {"needs at least 2 contexts"}
     half = 4.302652729911275 * 0.1 / math.sqrt(3)
     assert (found.cells.mean, found.cells.low) == (pytest.approx(0.2), None)
     assert (found.cells.these_low, found.cells.these_high) == pytest.approx((0.2 - half, 0.2 + half))
@@ -145,8 +145,8 @@ def test_one_cell() -> None:
 
 def test_no_cells() -> None:
     found = across({})
-    assert (found.cells.k, found.cells.mean, found.cells.status) == (0, None, "no cells")
-    assert found.meta.status == "needs at least 2 cells"
+    assert (found.cells.k, found.cells.mean, found.cells.status) == (0, None, "no contexts")
+    assert found.meta.status == "needs at least 2 contexts"
 
 
 def test_two_cells_predict_no_third() -> None:
@@ -160,16 +160,17 @@ def test_one_seed_in_each_cell() -> None:
     assert found.cells.status == "ok"
     assert (found.cells.these_low, found.cells.these_high) == (None, None)
     assert (
-        found.mixed.status == "one seed in each cell: the spread between cells cannot be told from that between seeds"
+        found.mixed.status
+        == "one seed in each context: the spread between contexts cannot be told from that between seeds"
     )
-    assert found.meta.status == "no weight for a cell of one seed or of equal differences: a, b, c"
+    assert found.meta.status == "no weight for a context of one seed or of equal differences: a, b, c"
 
 
 def test_one_seed_in_one_cell() -> None:
     cells = made_cells(seeds=(4, 4, 1, 4), between=0.6)
     found = across(cells)
     assert found.cells.status == found.mixed.status == "ok"
-    assert found.meta.status == "no weight for a cell of one seed or of equal differences: c2"
+    assert found.meta.status == "no weight for a context of one seed or of equal differences: c2"
 
 
 def test_equal_differences_within_cells() -> None:
@@ -177,15 +178,15 @@ def test_equal_differences_within_cells() -> None:
     found = across({"a": [0.3, 0.1 + 0.2], "b": [0.5, 0.5]})
     assert found.cells.status == "ok"
     assert (found.cells.these_low, found.cells.these_high) == (None, None)
-    assert found.mixed.status == "no spread between seeds within any cell"
-    assert found.meta.status == "no weight for a cell of one seed or of equal differences: a, b"
+    assert found.mixed.status == "no spread between seeds within any context"
+    assert found.meta.status == "no weight for a context of one seed or of equal differences: a, b"
     one = across({"a": [0.3, 0.3], "b": [0.5, 0.7], "c": [0.1, 0.2]})
-    assert one.meta.status == "no weight for a cell of one seed or of equal differences: a"
+    assert one.meta.status == "no weight for a context of one seed or of equal differences: a"
 
 
 def test_equal_cell_means() -> None:
     found = across({"a": [0.1, 0.3], "b": [0.3, 0.1]}).cells
-    assert (found.status, found.sd, found.p) == ("all cell means are equal: no spread to judge by", 0.0, None)
+    assert (found.status, found.sd, found.p) == ("all context means are equal: no spread to judge by", 0.0, None)
     assert found.these_low is not None
 
 
@@ -196,7 +197,7 @@ def test_no_difference_anywhere() -> None:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_difference_is_a_number(bad: float) -> None:
-    with pytest.raises(UsageError, match=f"cell 'b' has a difference that is not finite: {bad}"):
+    with pytest.raises(UsageError, match=f"context 'b' has a difference that is not finite: {bad}"):
         across({"a": [0.1, 0.2], "b": [0.1, bad]})
     with pytest.raises(UsageError, match="cell 'b' has no seeds; leave it out"):
         across({"a": [0.1, 0.2], "b": []})
@@ -240,11 +241,11 @@ def test_friedman_by_hand() -> None:
 
 def test_friedman_without_an_answer() -> None:
     two = friedman({"a": {"p": 1.0, "q": 2.0}, "b": {"p": 2.0, "q": 3.0}})
-    assert (two.status, two.mean_ranks) == ("needs at least 3 gates and 2 cells", {"a": 2.0, "b": 1.0})
+    assert (two.status, two.mean_ranks) == ("needs at least 3 gates and 2 contexts", {"a": 2.0, "b": 1.0})
     tied = friedman({gate: {"p": 1.0, "q": 2.0} for gate in "abc"})
-    assert (tied.status, tied.p) == ("all gates tie in every cell: nothing to test", None)
+    assert (tied.status, tied.p) == ("all gates tie in every context: nothing to test", None)
     alike = friedman({gate: {"p": value, "q": value} for gate, value in zip("abc", (3.0, 2.0, 1.0), strict=True)})
     assert (alike.chi2, alike.f, alike.f_p) == (pytest.approx(4.0), None, None)
-    assert friedman({}).status == "needs at least 3 gates and 2 cells"
-    with pytest.raises(UsageError, match="gate 'b' has no result in cell 'q'; all gates need the same cells"):
+    assert friedman({}).status == "needs at least 3 gates and 2 contexts"
+    with pytest.raises(UsageError, match="gate 'b' has no result in context 'q'; all gates need the same contexts"):
         friedman({"a": {"p": 1.0, "q": 2.0}, "b": {"p": 2.0}, "c": {"p": 1.0, "q": 1.0}})

@@ -71,9 +71,9 @@ def across(cells: Mapping[str, Sequence[float]]) -> Across:
     arrays = {name: np.asarray(values, dtype=np.float64) for name, values in cells.items()}
     for name, x in arrays.items():
         if x.ndim != 1 or not len(x):
-            raise UsageError(f"cell {name!r} has no seeds; leave it out")
+            raise UsageError(f"context {name!r} has no seeds; leave it out")
         if not np.isfinite(x).all():
-            raise UsageError(f"cell {name!r} has a difference that is not finite: {x[~np.isfinite(x)][0]}")
+            raise UsageError(f"context {name!r} has a difference that is not finite: {x[~np.isfinite(x)][0]}")
     flat = [name for name, x in arrays.items() if np.ptp(x) <= SAME]
     return Across(
         cells=_cell_means(list(arrays.values())),
@@ -87,14 +87,14 @@ def _cell_means(cells: list[Floats]) -> CellMeans:
 
     k = len(cells)
     if k == 0:
-        return CellMeans(k=0, status="no cells")
+        return CellMeans(k=0, status="no contexts")
     means = np.array([x.mean() for x in cells])
     mean = float(means.mean())
     these_low, these_high = _these_cells(cells, mean)
     if k < 2:
-        return CellMeans(k=k, mean=mean, these_low=these_low, these_high=these_high, status="needs at least 2 cells")
+        return CellMeans(k=k, mean=mean, these_low=these_low, these_high=these_high, status="needs at least 2 contexts")
     if np.ptp(means) <= SAME:
-        status = "all cell means are equal: no spread to judge by"
+        status = "all context means are equal: no spread to judge by"
         return CellMeans(k=k, mean=mean, sd=0.0, df=k - 1, these_low=these_low, these_high=these_high, status=status)
     test = stats.ttest_1samp(means, 0)
     interval = test.confidence_interval(0.95)

@@ -38,16 +38,16 @@ def meta_analysis(cells: Mapping[str, Floats], *, without_spread: Sequence[str])
     """The meta-analysis of {cell: differences in points}; a cell without a spread between seeds has no weight."""
     k = len(cells)
     if k < 2:
-        return MetaAnalysis(k=k, status="needs at least 2 cells")
+        return MetaAnalysis(k=k, status="needs at least 2 contexts")
     if without_spread:
         names = ", ".join(without_spread)
-        return MetaAnalysis(k=k, status=f"no weight for a cell of one seed or of equal differences: {names}")
+        return MetaAnalysis(k=k, status=f"no weight for a context of one seed or of equal differences: {names}")
     means = np.array([x.mean() for x in cells.values()])
     variances = np.array([x.var(ddof=1) / len(x) for x in cells.values()])
     found, heard = listen(_model(means, variances))
     if heard or not _solved(means, variances, float(found.tau2)):
         return MetaAnalysis(
-            k=k, status=f"the variance between cells was not found: {heard[0] if heard else 'no convergence'}"
+            k=k, status=f"the variance between contexts was not found: {heard[0] if heard else 'no convergence'}"
         )
     return _read(found, k)
 

@@ -55,10 +55,10 @@ def mixed_model(cells: Mapping[str, Floats], *, varies: bool) -> MixedModel:
 
 def _no_model(cells: Mapping[str, Floats], *, varies: bool) -> str | None:
     if len(cells) < 2:
-        return "needs at least 2 cells"
+        return "needs at least 2 contexts"
     if all(len(x) < 2 for x in cells.values()):
-        return "one seed in each cell: the spread between cells cannot be told from that between seeds"
-    return None if varies else "no spread between seeds within any cell"
+        return "one seed in each context: the spread between contexts cannot be told from that between seeds"
+    return None if varies else "no spread between seeds within any context"
 
 
 def _model(d: Floats, groups: Any) -> Callable[[], Any]:
@@ -70,7 +70,7 @@ def _model(d: Floats, groups: Any) -> Callable[[], Any]:
 
 def _why(heard: list[str]) -> str:
     if any("boundary" in warning or "singular" in warning for warning in heard):
-        return "hardly more spread between cells than their seeds explain: the mixed model ends on its boundary"
+        return "hardly more spread between contexts than their seeds explain: the mixed model ends on its boundary"
     return f"the mixed model did not converge: {heard[0].rstrip('.') if heard else 'no reason given'}"
 
 

@@ -37,17 +37,17 @@ def friedman(means: Mapping[str, Mapping[str, float]]) -> Friedman:
     for gate, levels in means.items():
         missing = [cell for cell in cells if cell not in levels]
         if missing:
-            raise UsageError(f"gate {gate!r} has no result in cell {missing[0]!r}; all gates need the same cells")
+            raise UsageError(f"gate {gate!r} has no result in context {missing[0]!r}; all gates need the same contexts")
     table = np.array([[levels[cell] for cell in cells] for levels in means.values()], dtype=np.float64)
     n = len(cells)
     ranks = stats.rankdata(-table, axis=0).mean(axis=1) if n else []
     mean_ranks = {gate: float(rank) for gate, rank in zip(means, ranks, strict=False)}
     if k < 3 or n < 2:
-        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="needs at least 3 gates and 2 cells")
+        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="needs at least 3 gates and 2 contexts")
     test, heard = listen(lambda: stats.friedmanchisquare(*table))
     chi2 = float(test.statistic)
     if heard or not np.isfinite(chi2):
-        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="all gates tie in every cell: nothing to test")
+        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="all gates tie in every context: nothing to test")
     left = n * (k - 1) - chi2
     f = (n - 1) * chi2 / left if left > 1e-9 else None
     f_p = None if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))

@@ -48,6 +48,7 @@ def verdict(
     holm_p: float | None,
     planning: Planning,
     equivalence_p: float | None = None,
+    unit: str = "seed",
 ) -> Verdict:
     """The verdict of treatment against control.
 
@@ -56,13 +57,14 @@ def verdict(
         rope: points, the same as in `equal`.
         holm_p: the p of `t` adjusted in its family; None for a family of one.
         equivalence_p: the p of `equal` adjusted in its family; None for a family of one.
+        unit: what the n values of `t` are: "seed" for pairs of runs, or another noun, such as "context".
 
     Raises UsageError where `rope` is not that of `equal`.
     """
     if rope != equal.rope:
         raise UsageError(f"the equivalence test was made with a ROPE of {equal.rope:g} points, not {rope:g}")
     if t.mean is None or t.low is None or t.high is None or t.p is None:
-        return _without_test(t)
+        return _without_test(t, unit)
     p = t.p if holm_p is None else holm_p
     label = "p" if holm_p is None else "Holm-adjusted p"
     numbers = f"{t.mean:+.2f} points, {t.confidence * 100:g} % interval {t.low:+.2f} to {t.high:+.2f}, {label} {_p(p)}"
@@ -74,7 +76,7 @@ def verdict(
     if within:
         interval = f"90 % interval {equal.low:+.2f} to {equal.high:+.2f}"
         return Verdict(word=EQUIVALENT, sentence=f"Equivalent within ±{_points(rope)}: {numbers}; {interval}.")
-    return _undecided(t, numbers, rope, planning, excludes_0=t.low > 0 or t.high < 0)
+    return _undecided(t, numbers, rope, planning, unit, excludes_0=t.low > 0 or t.high < 0)
 
 
 def _direction(low: float, high: float, rope: float) -> str | None:
@@ -96,36 +98,37 @@ def _directional(word: str, numbers: str, rope: float, *, within: bool) -> Verdi
     return Verdict(word=word, sentence=head + tail, also_equivalent=within)
 
 
-def _undecided(t: PairedT, numbers: str, rope: float, plan: Planning, *, excludes_0: bool) -> Verdict:
+def _undecided(t: PairedT, numbers: str, rope: float, plan: Planning, unit: str, *, excludes_0: bool) -> Verdict:
     head = f"Undecided: {numbers}"
     if excludes_0:
         head += "; the interval excludes 0, but not after the adjustment for the family"
     needed, missing = plan.seeds_needed, None
     if needed is None:
-        tail = f"; how many seeds are missing cannot be told: {plan.status}."
+        tail = f"; how many {unit}s are missing cannot be told: {plan.status}."
     elif needed > t.n:
         missing = needed - t.n
         tail = (
-            f"; to find a difference of {_points(rope)} with power {plan.power:g} takes {needed} seeds: "
+            f"; to find a difference of {_points(rope)} with power {plan.power:g} takes {needed} {unit}s: "
             f"{missing} more than these {t.n}."
         )
     else:
         missing = 0
         tail = (
-            f"; {needed} of these {t.n} seeds would find a difference of {_points(rope)} with power {plan.power:g}, "
+            f"; {needed} of these {t.n} {unit}s would find a difference of {_points(rope)} with power {plan.power:g}, "
             "so that more are no sure way to a decision."
         )
     return Verdict(word=UNDECIDED, sentence=head + tail, seeds_missing=missing)
 
 
-def _without_test(t: PairedT) -> Verdict:
+def _without_test(t: PairedT, unit: str) -> Verdict:
     if t.mean is not None and t.sd == 0:
-        exact = f"every one of {t.n} seeds differs by exactly {t.mean:+g} points"
-        why = "without a spread there is nothing to judge by, nor to tell the seeds that are missing from"
+        exact = f"every one of {t.n} {unit}s differs by exactly {t.mean:+g} points"
+        why = f"without a spread there is nothing to judge by, nor to tell the {unit}s that are missing from"
     else:
-        exact = {0: "no pairs", 1: "one pair"}.get(t.n, f"{t.n} pairs")
+        noun = "pair" if unit == "seed" else unit
+        exact = {0: f"no {noun}s", 1: f"one {noun}"}.get(t.n, f"{t.n} {noun}s")
         exact += "" if t.mean is None else f", {t.mean:+.2f} points"
-        why = f"{t.status}, so that the seeds that are missing cannot be told"
+        why = f"{t.status}, so that the {unit}s that are missing cannot be told"
     status = t.status if t.status != OK else "no interval"
     return Verdict(word=UNDECIDED, sentence=f"Undecided: {exact}; {why}.", status=status)
 

@@ -12,7 +12,7 @@ SAME = 1e-9  # points; below what one image is worth
 
 
 def across(design: Design, contrasts: list[Plain]) -> list[Plain]:
-    """A row for each arm that was compared in two contexts or more; a context is a cell here.
+    """A row for each arm that was compared in two contexts or more; a context is what `stats.across` calls a cell.
 
     Args:
         contrasts: as `contrasts.contrasts` makes them.
@@ -58,7 +58,7 @@ def _verdict(found: stats.CellMeans, cells: dict[str, list[float]], rope: float,
     )
     equal = _equivalence(means, rope)
     plan = stats.Planning(n=found.k, status="more networks or data sets are needed, not more seeds")
-    return stats.verdict(t, equal, rope=rope, holm_p=holm_p, planning=plan).to_dict()
+    return stats.verdict(t, equal, rope=rope, holm_p=holm_p, planning=plan, unit="context").to_dict()
 
 
 def _equivalence(means: list[float], rope: float) -> stats.Equivalence:
@@ -66,7 +66,7 @@ def _equivalence(means: list[float], rope: float) -> stats.Equivalence:
     from scipy.stats import ttest_1samp
 
     if len(means) < 2 or max(means) - min(means) < SAME:
-        return stats.Equivalence(rope=rope, status="the means of the cells have no spread to judge by")
+        return stats.Equivalence(rope=rope, status="the means of the contexts have no spread to judge by")
     lower = float(ttest_1samp(means, -rope, alternative="greater").pvalue)
     upper = float(ttest_1samp(means, rope, alternative="less").pvalue)
     interval = ttest_1samp(means, 0).confidence_interval(0.90)

@@ -212,7 +212,9 @@ def _why(design: Design, facts: Plain, rows: list[Plain]) -> str:
     """The steps from the reference to the arm, where the study holds them all; else what the gates did."""
     if not rows:
         return ""
-    return " ".join(text for text in (_steps(design, facts, rows[0]["context"]), _muting(facts, rows[0])) if text)
+    texts = [text for text in (_steps(design, facts, rows[0]["context"]), _muting(facts, rows[0])) if text]
+    where = [f"In {rows[0]['context']}, the first of the contexts:"] if texts and len(rows) > 1 else []
+    return " ".join([*where, *texts])
 
 
 def _steps(design: Design, facts: Plain, context: str) -> str:
