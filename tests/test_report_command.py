@@ -161,7 +161,7 @@ def test_a_report_does_not_take_the_place_of_something_else(study: Path, tmp_pat
     finished = bamgate("report", str(study), "--out", str(tmp_path))
     assert (finished.returncode, finished.stderr.splitlines()[-1]) == (
         2,
-        f"bamgate: --out '{tmp_path}' holds something that is no report; name another folder",
+        f"bamgate: --out '{tmp_path}' holds something that is not a report; name another folder",
     )
     assert content(tmp_path) == {"thesis.tex": b"years of work", "report.html": b"my own"}
 
