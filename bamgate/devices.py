@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -48,6 +49,13 @@ def resolve_device(name: str) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"device {name!r}: this machine has {torch.cuda.device_count()} CUDA devices")
     return device
+
+
+def without_autocast(device_type: str) -> AbstractContextManager[Any]:
+    """Inside, every operation computes in the precision of what it is given."""
+    # torch.compile does not see into the question in every release; what it compiles for has autocast.
+    available = torch.compiler.is_compiling() or torch.amp.autocast_mode.is_autocast_available(device_type)
+    return torch.autocast(device_type, enabled=False) if available else nullcontext()
 
 
 def describe_device(device: torch.device, threads: int) -> dict[str, Any]:

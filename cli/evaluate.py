@@ -32,7 +32,7 @@ _Hold = Annotated[
 _PerClass = Annotated[bool, typer.Option("--per-class", help="show each class")]
 _Calibration = Annotated[bool, typer.Option("--calibration", help="show accuracy by confidence")]
 _Model = Annotated[str | None, typer.Option("--model", help="network, where the file does not say")]
-_Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16")]
+_Precision = Annotated[str | None, typer.Option("--precision", help="fp32 or bf16 \\[as trained]")]
 _Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
 _Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads")]
 _Workers = Annotated[int | None, typer.Option("--workers", min=0, help="image folders: processes that decode")]
@@ -53,7 +53,7 @@ def command(
     per_class: _PerClass = False,
     calibration: _Calibration = False,
     model: _Model = None,
-    precision: _Precision = "fp32",
+    precision: _Precision = None,
     device: _Device = "cpu",
     threads: _Threads = 1,
     workers: _Workers = None,
@@ -68,7 +68,7 @@ def command(
     from bamgate.gates import load_gate
     from bamgate.studies.settings import split_gates
 
-    if precision not in ("fp32", "bf16"):
+    if precision not in (None, "fp32", "bf16"):
         raise unknown("precision", precision, ("fp32", "bf16"))
     if json and (per_class or calibration):
         raise UsageError("--per-class and --calibration would have no effect: --json holds both; leave them out")

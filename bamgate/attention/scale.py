@@ -1,13 +1,12 @@
 """Where the gate acts: logits z -> scale s = 1 + g(z), or g(z) without the residual."""
 
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
 
+from bamgate.devices import without_autocast
 from bamgate.errors import UsageError, unknown
 from bamgate.gates.elementwise import require_elementwise
 from bamgate.seeding import drawing_from, state_key
@@ -47,7 +46,7 @@ class Scale(nn.Module):
         if _is_traced(z):  # a graph knows neither dtype nor autocast
             return self._scaled(self.gate(z.float()))
         # Saturating gates lose their resolution near 1 and 2 in half precision.
-        with _exact(z.device.type):
+        with without_autocast(z.device.type):
             g: Tensor = self.gate(z if z.dtype == torch.float64 else z.float())
         return self._scaled(g)
 
@@ -58,13 +57,6 @@ class Scale(nn.Module):
 def _is_traced(z: object) -> bool:
     """Whether torch.fx records what is done."""
     return isinstance(z, Proxy)
-
-
-def _exact(device_type: str) -> AbstractContextManager[Any]:
-    """No autocast, where the device has any."""
-    # torch.compile does not see into the question in every release; what it compiles for has autocast.
-    available = torch.compiler.is_compiling() or torch.amp.autocast_mode.is_autocast_available(device_type)
-    return torch.autocast(device_type, enabled=False) if available else nullcontext()
 
 
 def multiply(x: Tensor, scale: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bamgate.backbones.backbone import BACKBONES, SMALL, Backbone, Sites, Size, insert_all
+from bamgate.backbones.classifier import exact_classifier
 from bamgate.errors import UsageError, nearest, unknown
 from bamgate.insertion import channels_at, find_stages
 from bamgate.insertion.dry_run import SIZE
@@ -79,6 +80,7 @@ def _example(in_channels: int, image_size: Size) -> Tensor:
 
 
 def _with_attention(net: nn.Module, name: str, sites: Sites, example: Tensor) -> nn.Module:
+    exact_classifier(net)
     if sites.block is not None:
         raise UsageError(f"{name}: its blocks are not known here (allowed placement: bottleneck)")
     if sites.extra is not None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from bamgate.backbones.backbone import BACKBONES, Sites, Size, insert_all
+from bamgate.backbones.classifier import exact_classifier
 from bamgate.errors import UsageError
 
 
@@ -18,7 +19,7 @@ def squeezenet(*, num_classes: int, in_channels: int, image_size: Size, sites: S
     """Three sites, at 64, 128 and 256 channels: the BAM paper's parameter count has three."""
     from torchvision import models
 
-    net: Any = models.squeezenet1_1(weights=None, num_classes=num_classes)
+    net: Any = exact_classifier(models.squeezenet1_1(weights=None, num_classes=num_classes))
     _take_channels(net, in_channels)
     places = {"features.1": 64, "features.4": 128, "features.7": 256}
     insert_all(net, sites.bottleneck, places)
@@ -34,7 +35,7 @@ def vgg16(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites)
 
     if sites.block is not None:
         raise UsageError("vgg16 has no blocks, so placement 'block' has no place there (allowed: bottleneck)")
-    net: Any = models.vgg16(weights=None, num_classes=num_classes)
+    net: Any = exact_classifier(models.vgg16(weights=None, num_classes=num_classes))
     net.avgpool = SevenBySeven()
     _take_channels(net, in_channels)
     places = {"features.3": 64, "features.8": 128, "features.15": 256, "features.22": 512}

@@ -12,13 +12,14 @@ from torch import nn
 
 from bamgate.backbones.backbone import BACKBONES, SMALL, Backbone, Sites, Size, init_he, insert_all
 from bamgate.backbones.blocks import conv3x3
+from bamgate.backbones.classifier import exact_classifier
 
 
 def _builder(torchvision_name: str, *, stride_in_1x1: bool = False) -> Backbone:
     def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         from torchvision import models
 
-        net = models.get_model(torchvision_name, weights=None, num_classes=num_classes)
+        net: Any = exact_classifier(models.get_model(torchvision_name, weights=None, num_classes=num_classes))
         _fit_stem(net, in_channels, image_size)
         if stride_in_1x1:
             _move_strides(net)

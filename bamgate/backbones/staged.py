@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bamgate.backbones.backbone import SMALL, OwnBlock, Sites, Size, init_he
 from bamgate.backbones.blocks import conv3x3
+from bamgate.backbones.classifier import Classifier
 
 
 class Stage(NamedTuple):
@@ -42,7 +43,7 @@ class StagedNet(nn.Module):
         with_site = [stage for stage in stages[:-1] if stage.has_site]
         self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels, stage.own) for stage in with_site})
         self.tail = nn.Identity() if tail is None else tail
-        self.classifier = nn.Linear(stages[-1].channels, num_classes)
+        self.classifier = Classifier(stages[-1].channels, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)

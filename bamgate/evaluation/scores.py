@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bamgate.errors import DataError
+from bamgate.training.ranking import ranked
 
 BINS = 15  # Guo et al. 2017, Section 5
 
@@ -52,15 +53,15 @@ def score(logits_NK: Tensor, labels_N: Tensor) -> Scores:
     if broken:
         raise DataError(f"the network's answers are not finite for {broken} of {len(logits)} images: it has diverged")
     classes = logits.shape[1]
-    hits = logits.argmax(dim=1) == labels_N
-    best = logits.topk(min(5, classes), dim=1).indices
+    found = ranked(logits, labels_N)
+    hits = found.predicted == labels_N
     probabilities = logits.softmax(dim=1)
     truth = F.one_hot(labels_N, classes)
     bins = _bins(probabilities.max(dim=1).values, hits)
     return Scores(
         total=len(logits),
         correct=int(hits.sum()),
-        top5_correct=int((best == labels_N[:, None]).sum()),
+        top5_correct=int(found.top5.sum()),
         loss=float(F.cross_entropy(logits, labels_N)),
         brier=float(((probabilities - truth) ** 2).sum(dim=1).mean()),
         ece=sum(abs(b.correct - b.total * (b.confidence or 0.0)) for b in bins) / len(logits),

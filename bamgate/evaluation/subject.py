@@ -25,6 +25,7 @@ from bamgate.evaluation.scores import Scores, score
 from bamgate.evaluation.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
 from bamgate.experiment import Execution
 from bamgate.gates import Gate, fingerprint
+from bamgate.training.ranking import ranked
 from bamgate.weights import build, load_network, load_weights
 
 BATCH = 128
@@ -49,6 +50,7 @@ class Subject:
         image_size: pixels a side, for image folders; by default as trained.
         allow_code: whether a gate that is code is run because the source names it, if the code is as it was.
         gates: loaded by the user; if one is the network's own by name and function, the network is built with it.
+        precision: "fp32" or "bf16"; by default as the run computed.
 
     Raises:
         UsageError, DataError: something is missing or does not fit; nothing has been computed.
@@ -62,14 +64,14 @@ class Subject:
         dataset: str | None,
         image_size: int | None,
         execution: Execution,
-        precision: str,
+        precision: str | None,
         allow_code: bool = False,
         gates: Sequence[Gate] = (),
     ) -> None:
-        self.precision = precision
         self.execution, self.device = execution, resolve_device(execution.device)
-        self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
         self.network, state = load_network(source, model=model)
+        self.precision = precision or self.network.precision
+        self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
         name = dataset or self.network.dataset
         if name is None:
             raise UsageError(f"{source} does not say what it was trained on; name a data set: --dataset imagenet")
@@ -79,7 +81,9 @@ class Subject:
         own = next((gate for gate in gates if (gate.name, fingerprint(gate)) == trained), None)
         self.model = build(self.network, own, allow_code=allow_code)
         load_weights(self.model, state, str(source))
-        self.model = self.model.to(self.device).to(memory_format=torch.channels_last)
+        self.model = self.model.to(self.device)
+        if self.network.channels_last:
+            self.model = self.model.to(memory_format=torch.channels_last)
         self.loader, self.class_names = self._images()
         self.loader.normalise = self._normalisation()
 
@@ -104,7 +108,8 @@ class Subject:
         if isinstance(test, FileSplit) and self.network.class_names not in (None, tuple(names)):
             raise UsageError(f"{data.name} has other classes than the network: {self._first_other(names)}")
         splits = cast(Splits, (train.to(self.device), test.to(self.device)))
-        training = TrainingConfig(batch_size=max(2, min(BATCH, len(train))))
+        batch_size = max(2, min(self.network.batch_size or BATCH, len(train)))
+        training = TrainingConfig(batch_size=batch_size, channels_last=self.network.channels_last)
         return make_loader(data, splits, training, seed=0, workers=self.execution.workers_for(data)), names
 
     def _first_other(self, names: list[str]) -> str:
@@ -134,7 +139,9 @@ class Subject:
         tell("as trained")
         own = self.answers()
         self.mean_scales = own.mean_scales
-        yield Finding(name="as trained", changed=0, scores=score(own.logits, own.labels))
+        scores = score(own.logits, own.labels)
+        yield Finding(name="as trained", changed=0, scores=scores)
+        first = ranked(own.logits, own.labels).predicted
         changes: list[tuple[str, AbstractContextManager[None]]] = [
             *((f"gate {gate.name}", regated(self.model, gate)) for gate in gates),
             *((f"off: {name}", switched_off(self.model, sites)) for name, sites in asked.get(off or "", [])),
@@ -146,9 +153,9 @@ class Subject:
         for name, change in changes:
             tell(name)
             with change:
-                answers = self.answers()
-            changed = int((answers.logits.argmax(dim=1) != own.logits.argmax(dim=1)).sum())
-            yield Finding(name=name, changed=changed, scores=score(answers.logits, answers.labels))
+                other = self.answers()
+            changed = int((ranked(other.logits, other.labels).predicted != first).sum())
+            yield Finding(name=name, changed=changed, scores=score(other.logits, other.labels))
 
     def answers(self) -> Answers:
         """One pass over the test images."""

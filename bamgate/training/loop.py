@@ -20,6 +20,7 @@ from bamgate.config import TrainingConfig
 from bamgate.data import Batches
 from bamgate.seeding import drawing_from, stream_key
 from bamgate.training.randomness import may_draw
+from bamgate.training.ranking import ranked
 from bamgate.training.schedule import learning_rate
 
 CHECK_EVERY = 50  # steps between looks at whether the loss is still finite
@@ -164,13 +165,13 @@ class Trainer:
             with self.autocast():
                 logits = self.model(x).float()
             loss += F.cross_entropy(logits, labels, reduction="sum")
-            best = logits.topk(min(5, logits.shape[1]), dim=1).indices
-            top5 += (best == labels[:, None]).sum()
-            predicted.append(best[:, 0])
-        answers, total = torch.cat(predicted), len(self.loader.test_labels)
-        correct = int((answers == self.loader.test_labels).sum())
+            found = ranked(logits, labels)
+            top5 += found.top5.sum()
+            predicted.append(found.predicted)
+        first, total = torch.cat(predicted), len(self.loader.test_labels)
+        correct = int((first == self.loader.test_labels).sum())
         return Evaluation(
-            loss=float(loss) / total, correct=correct, top5_correct=int(top5), total=total, predicted=answers.cpu()
+            loss=float(loss) / total, correct=correct, top5_correct=int(top5), total=total, predicted=first.cpu()
         )
 
     def state(self) -> dict[str, Tensor]:

@@ -33,6 +33,8 @@ class Network:
         gate_source_sha256: of the source of a gate that is code; None for all others.
         gate_places: where that code may be.
         source: the file that says all this, for messages.
+        precision, channels_last, batch_size: how the run computed its answers to the test images, "fp32" or "bf16";
+            how many files at a time, None where they were no files. Others round otherwise, and a count may differ.
     """
 
     model: str
@@ -48,6 +50,9 @@ class Network:
     gate_source_sha256: str | None = None
     gate_places: tuple[Path, ...] = field(default=(), compare=False)
     source: str = field(default="", compare=False)
+    precision: str = "fp32"
+    channels_last: bool = True
+    batch_size: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only; without what is true of this machine alone."""
@@ -80,6 +85,7 @@ class Network:
             isinstance(names, list) and len(names) == values["num_classes"] and all(type(n) is str for n in names)
         )
         _check(values, "class_names", names is None or is_names, "null or a list of a name a class", source)
+        _check_arithmetic(values, source)
         attention = read_attention(values.get("attention"), source)
         lists = {name: tuple(values[name]) for name in ("image_size", "mean", "std")}
         own = {"attention": attention, "class_names": names and tuple(names), "source": source}
@@ -109,6 +115,16 @@ def _check(values: Mapping[str, Any], name: str, holds: bool, expected: str, sou
     if not holds:
         found = f"got {values[name]!r}" if name in values else "it is missing"
         raise DataError(f"{source}: {name} must be {expected}, {found}")
+
+
+def _check_arithmetic(values: Mapping[str, Any], source: str) -> None:
+    """What stands in no file of before it was recorded has a default."""
+    for name, holds, expected in (
+        ("precision", lambda value: value in ("fp32", "bf16"), "fp32 or bf16"),
+        ("channels_last", lambda value: isinstance(value, bool), "true or false"),
+        ("batch_size", lambda value: value is None or _is_count(value), "a whole number above 0 or null"),
+    ):
+        _check(values, name, name not in values or holds(values[name]), expected, source)
 
 
 def _is_count(value: object) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from bamgate.backbones import Size
 from bamgate.data import DATASETS
 from bamgate.ended import EndedCell
 from bamgate.errors import DataError, UsageError
@@ -111,6 +112,7 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
         {
             **{name: config.get(name) for name in ("model", "attention", "dataset")},
             **(_widths_of_run(result) or widths(state, source)),
+            **_arithmetic(config),
             "image_size": _image_size(config, source),
             "gate_fingerprint": gate.get("fingerprint"),
             **({"gate_source_sha256": gate.get("source_sha256")} if is_code_gate else {}),
@@ -128,6 +130,18 @@ def _places(cell: Path, gate: Mapping[str, Any], network: Network) -> tuple[Path
     of_study = _table(_table(read_json(folder / "study.json") or {}, "code"), name)
     places = places_of({**gate, "name": name}, cell)
     return (*places, *(places_of({**of_study, "name": name}, folder) if of_study else ()))
+
+
+def _arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How the run evaluated; images in memory are always taken by the same number."""
+    training, files = _table(config, "training"), _size_of(config.get("dataset")) is None
+    names = ("precision", "channels_last", *(["batch_size"] if files else []))
+    return {name: training[name] for name in names if name in training}
+
+
+def _size_of(dataset: object) -> Size | None:
+    """Of the images of a data set by name; None where they have many sizes."""
+    return DATASETS.get(str(dataset)).size if dataset in DATASETS else None
 
 
 def _widths_of_run(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +164,7 @@ def _image_size(config: Mapping[str, Any], source: str) -> list[int]:
     pixels, dataset = config.get("image_size"), config.get("dataset")
     if pixels is not None:
         return [pixels, pixels]
-    size = DATASETS.get(str(dataset)).size if dataset in DATASETS else None
+    size = _size_of(dataset)
     if size is None:
         raise DataError(f"{source}: image_size is missing, and data set {dataset!r} does not tell it")
     return list(size)
