@@ -76,3 +76,44 @@ def test_sigmoid_bam_is_a_shallow_tanh_around_three_halves() -> None:
     z = module.logits(x)
     assert z.abs().max() > 2  # or the two would agree for want of range
     torch.testing.assert_close(module(x), x * 1.5 * (1 + torch.tanh(z / 2) / 3), atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("branches", ["both", "channel", "spatial", "full"])
+def test_layout_released_starts_as_the_authors_code(branches: str) -> None:
+    """Their ResNet.__init__ goes over its state_dict: "conv" He-normal by fan-out, "bn" 1, every "bias" 0."""
+    torch.manual_seed(0)
+    bam = BAM(512, gate=nn.Sigmoid, layout="released", branches=branches)
+    for name, parameter in bam.state_dict().items():
+        if "running" in name or name.endswith("tracked"):
+            continue
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+        elif parameter.ndim == 1:
+            assert torch.equal(parameter, torch.ones_like(parameter)), name
+        elif parameter.ndim == 2:  # nn.Linear's own: uniform within 1 / sqrt(inputs)
+            bound = parameter.shape[1] ** -0.5
+            assert parameter.abs().max() <= bound, name
+            assert parameter.std().item() == pytest.approx(bound / 3**0.5, rel=0.05), name
+        else:
+            fan_out = parameter.shape[0] * parameter.shape[2] * parameter.shape[3]
+            expected = (2 / fan_out) ** 0.5
+            slack = 4 / (2 * parameter.numel()) ** 0.5  # four standard errors of a standard deviation
+            assert parameter.std().item() == pytest.approx(expected, rel=slack), name
+
+
+class Bent(nn.Module):
+    """A gate with a linear layer of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(1, 1)
+        nn.init.constant_(self.inner.bias, 0.7)
+
+    def forward(self, z: Tensor) -> Tensor:
+        bent: Tensor = self.inner(z[..., None])[..., 0].sigmoid()
+        return bent
+
+
+def test_layout_released_leaves_the_gate_as_it_was_made() -> None:
+    gate: Any = BAM(32, gate=Bent, layout="released").scale.gate
+    assert gate.inner.bias.item() == pytest.approx(0.7)

@@ -116,7 +116,7 @@ class BAM(AttentionModule):
         residual: F * (1 + g) of Eq. 1, or F * g.
         layout: "paper": BN(C) and BN(1) at the ends (Eq. 3, 4). "counted": the spatial end is BN(C) on the expanded
             map, which yields the paper's printed parameter counts. "released": no norm at the ends, as the
-            authors' code, whose convolutions also start He-normal by fan-out.
+            authors' code, whose convolutions also start He-normal by fan-out and whose biases start at 0.
         gate_init: "zero" starts every logit at 0. With combine="product" only the spatial branch is zeroed:
             two factors of 0 would have no gradient.
     """
@@ -157,9 +157,15 @@ class BAM(AttentionModule):
             self._zero_init(combine)
 
     def _init_as_released(self) -> None:
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+        """As the authors' ResNet starts its BAMs: convolutions He-normal by fan-out, linear weights as torch has them,
+        norms at 1, every bias at 0. The gate starts as it was made."""
+        for branch in (self.channel, self.spatial):
+            for module in branch.modules() if branch is not None else ():
+                if isinstance(module, nn.Conv2d):
+                    nn.init.kaiming_normal_(module.weight, mode="fan_out")
+                if isinstance(module, nn.Conv2d | nn.Linear):
+                    assert module.bias is not None
+                    nn.init.zeros_(module.bias)
 
     def _zero_init(self, combine: str) -> None:
         if self.spatial is not None:
