@@ -1,6 +1,7 @@
 """One forward pass, recorded: which module was called by which, and the shapes that went in and came out."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,18 +10,23 @@ import torch
 from torch import Tensor, nn
 
 from bamgate.errors import UsageError, one_line
+from bamgate.insertion.untouched import untouched
 
 SIZE = 224  # pixels a side where the caller gives no example
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Call:
-    """One call of one module. `before` and `after` are the shapes of its first input and its output, if 4-d tensors."""
+    """One call of one module. `before` and `after` are the shapes of its first input and its output, if 4-d tensors.
+
+    `ended`: how many calls had ended before it did.
+    """
 
     name: str
     module: nn.Module
     before: tuple[int, ...] | None
     after: tuple[int, ...] | None = None
+    ended: int = 0
     parts: list["Call"] = field(default_factory=list)
 
     @property
@@ -40,7 +46,7 @@ def dry_run(model: nn.Module, example: Tensor | None = None) -> Call:
     """
     x = default_example(model) if example is None else example
     root = Call(name="", module=model, before=_shape(x))
-    with _recording(model, root), in_evaluation(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with untouched(model), _recording(model, root), in_evaluation(model), torch.no_grad():
         try:
             model(x)
         except Exception as error:  # whatever the network raises
@@ -68,7 +74,7 @@ def default_example(model: nn.Module) -> Tensor:
 
 @contextlib.contextmanager
 def _recording(model: nn.Module, root: Call) -> Iterator[None]:
-    stack = [root]
+    stack, number = [root], itertools.count()
 
     def begin(name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -79,7 +85,8 @@ def _recording(model: nn.Module, root: Call) -> Iterator[None]:
         return hook
 
     def end(module: nn.Module, inputs: Any, output: Any) -> None:
-        stack.pop().after = _shape(output)
+        call = stack.pop()
+        call.after, call.ended = _shape(output), next(number)
 
     handles = []
     for name, module in model.named_modules():
