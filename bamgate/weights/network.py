@@ -14,6 +14,8 @@ from bamgate.errors import DataError, UsageError, nearest
 from bamgate.gates import Gate, Stored, fingerprint, has_fingerprint, stored_gate
 from bamgate.models import build_model
 
+LARGEST = 1 << 14  # pixels a side: what is stored as a size decides how much memory a network is tried with
+
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
@@ -74,8 +76,8 @@ class Network:
         dataset = values.get("dataset")
         _check(values, "dataset", dataset is None or isinstance(dataset, str), "a text or null", source)
         size = values.get("image_size")
-        is_size = isinstance(size, list) and len(size) == 2 and all(map(_is_count, size))
-        _check(values, "image_size", is_size, "[height, width] in pixels", source)
+        is_size = isinstance(size, list) and len(size) == 2 and all(_is_count(n) and n <= LARGEST for n in size)
+        _check(values, "image_size", is_size, f"[height, width] in pixels, up to {LARGEST} each", source)
         for name in ("mean", "std"):
             _check(values, name, _is_a_number_a_channel(values, name), "a list of one number a channel", source)
         sha256 = values.get("gate_source_sha256")

@@ -24,7 +24,8 @@ from bamgate.gates import fingerprint, load_gate
 from bamgate.storage import write_atomic
 from bamgate.weights.files import plain
 from bamgate.weights.network import Network
-from bamgate.weights.strict import shape, shortened
+from bamgate.weights.state_dict import shown, state_dict_of
+from bamgate.weights.strict import shape
 
 PREFIX = "module."
 # Our name of each part of a BAM, and theirs.
@@ -78,14 +79,14 @@ def read_released(content: Mapping[str, Any], path: Path, model: str | None) -> 
     """Network and weights, by our names, of a checkpoint of the authors', or of torchvision's ResNets.
 
     Args:
-        content: what torch.load gave: their dictionary, or its state_dict alone.
+        content: what torch.load gave: a dictionary as trainers write it, or its state_dict alone.
         path: what errors call it.
         model: the network; None: told by the keys, the stride in the 3x3.
 
     Raises:
         DataError: it is no such checkpoint.
     """
-    theirs = _state_dict(content, path)
+    theirs = state_dict_of(content, path)
     _refuse_cbam(theirs, path)
     state = _by_our_names(theirs, path)
     _check_landmarks(state, path)
@@ -104,15 +105,6 @@ def read_released(content: Mapping[str, Any], path: Path, model: str | None) -> 
     return network, _with_counters(state)
 
 
-def _state_dict(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    if "position" in content:
-        raise DataError(f"{path} is a run's checkpoint without its config.json beside it; name the cell's folder")
-    state = content.get("state_dict", content)
-    if not isinstance(state, dict) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()):
-        raise DataError(f"{path} holds no weights by name, nor a 'state_dict' of them; its keys: {_shown(content)}")
-    return state
-
-
 def _refuse_cbam(theirs: Mapping[str, Tensor], path: Path) -> None:
     cbam = [name for name in theirs if ".cbam." in name]
     if cbam:
@@ -124,7 +116,7 @@ def _by_our_names(theirs: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]
     for name, tensor in theirs.items():
         if our_key(name) in state:
             raise DataError(f"{path} holds {our_key(name)} twice, once as {name}")
-        state[our_key(name)] = tensor.clone()
+        state[our_key(name)] = tensor
     return state
 
 
@@ -134,15 +126,11 @@ def _check_landmarks(state: Mapping[str, Tensor], path: Path) -> None:
     if absent:
         raise DataError(
             f"{path} is no ResNet by torchvision's names, as the authors' are: it has no {', '.join(absent)}; "
-            f"its keys: {_shown(state)}"
+            f"its keys: {shown(state)}"
         )
     for name in _LANDMARKS:
-        if state[name].ndim != (2 if name == "fc.weight" else 4):
+        if state[name].ndim != (2 if name == "fc.weight" else 4) or 0 in state[name].shape:
             raise DataError(f"{path}: {name} is {shape(state[name])}, no weight of a ResNet")
-
-
-def _shown(keys: Mapping[str, Any]) -> str:
-    return shortened([str(key) for key in keys]) or "none"
 
 
 def _model(state: Mapping[str, Tensor], path: Path) -> str:

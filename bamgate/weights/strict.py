@@ -18,7 +18,8 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
         source: what an error calls the origin of the weights.
 
     Raises:
-        DataError: lists all names that are missing, too many, or of another shape; the model is as it was.
+        DataError: lists all names that are missing, too many, of another shape, sparse or without values; the model
+            is as it was.
     """
     expected: dict[str, Tensor] = model.state_dict()
     shared = [name for name in expected if name in state]
@@ -36,10 +37,22 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
             if state[name].is_floating_point() != expected[name].is_floating_point()
         ],
     }
+    problems["not plain tensors with values"] = [
+        f"{name}: {kind}" for name in shared if (kind := _kind(state[name])) is not None
+    ]
     if found := [f"{len(names)} {what} ({shortened(names)})" for what, names in problems.items() if names]:
         raise DataError(f"{source} does not fit the network: {'; '.join(found)}; nothing was loaded")
     with torch.no_grad():
         model.load_state_dict(dict(state))
+
+
+def _kind(tensor: Tensor) -> str | None:
+    """What stands in the way of copying it; None for a plain tensor."""
+    if tensor.is_meta:
+        return "on device meta, so without values"
+    if tensor.is_quantized:
+        return "quantised"
+    return None if tensor.layout == torch.strided and not tensor.is_nested else str(tensor.layout).rpartition(".")[2]
 
 
 def shape(tensor: Tensor) -> str:
