@@ -94,8 +94,23 @@ def _facts(dest: Path, network: "Network", net: "nn.Module") -> dict[str, Any]:
         "layout": network.attention.layout if is_bam else None,
         "gate": network.attention.gate,
         "dataset": network.dataset,
+        "next": _next(dest, network),
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
     }
+
+
+def _next(dest: Path, network: "Network") -> str:
+    """The command that evaluates the file as the run was; the authors' format cannot say any of it."""
+    words = ["bamgate", "evaluate", str(dest)]
+    files, says_all = (network.dataset or "").startswith("folder:"), dest.suffix == ".safetensors"
+    if network.dataset is None or not says_all:
+        words += ["--dataset", network.dataset or "NAME"]
+    if files and not says_all:
+        words += ["--image-size", str(max(network.image_size))]
+    if network.precision != "fp32" and not says_all:
+        words += ["--precision", network.precision]
+    code = " --allow-code" if is_code(network.attention.gate) else ""
+    return shlex.join(words) + (" --data-dir DIR" if files else "") + code
 
 
 def _show(facts: dict[str, Any], *, as_json: bool) -> None:
@@ -111,6 +126,4 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
-    folder = " --data-dir DIR" if facts["dataset"] and facts["dataset"].startswith("folder:") else ""
-    code = " --allow-code" if is_code(facts["gate"]) else ""
-    err().print(f"Next: bamgate evaluate {shlex.quote(facts['out'])}{folder}{code}", markup=False)
+    err().print(f"Next: {facts['next']}", markup=False, soft_wrap=True)

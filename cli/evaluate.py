@@ -86,6 +86,13 @@ def command(
             gates=gates,
         )
         findings = list(subject.findings(gates=gates, off=off, hold=hold, tell=status.update))
+    if not subject.scaled_by_the_file:
+        err().print(
+            f"{source} does not say how its images were scaled; here by mean and SD of the training images of "
+            f"{subject.data.name}",
+            markup=False,
+            soft_wrap=True,
+        )
     if json:
         _print_json(source, subject, findings)
         return

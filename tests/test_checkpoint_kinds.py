@@ -110,8 +110,8 @@ UNCLEAR: dict[str, tuple[Callable[[State], Any], str]] = {
     ),
     "a number of NumPy's": (
         lambda s: {"state_dict": s, "best_prec1": np.float64(71.2)},
-        "holds objects that would run code of their own when they are read (numpy._core.multiarray.scalar); where it was"
-        " made, save the weights alone: torch.save(model.state_dict(), NEW)",
+        "holds objects that would run code of their own when they are read (numpy._core.multiarray.scalar); where it "
+        "was made, save the weights alone: torch.save(model.state_dict(), NEW)",
     ),
     "options": (lambda s: {"state_dict": s, "args": argparse.Namespace(lr=0.1)}, "own when they are read (argparse.N"),
     "a list": (lambda s: list(s.items()), "holds a list, no weights by name"),

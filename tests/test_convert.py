@@ -71,7 +71,7 @@ def test_a_layout_into_another(run: Run, source: Source, tmp_path: Path) -> None
     assert network.attention == AttentionConfig(gate="tanh", layout="released", combine="sum")
     parameters = sum(p.numel() for p in found.parameters())
     assert out == f"{dest}: resnet8, attention bam, layout released, gate tanh, {parameters:,} parameters\n"
-    assert err == f"Next: bamgate evaluate {dest}\n"
+    assert err == f"Next: bamgate evaluate {dest} --dataset NAME\n"
     torch.testing.assert_close(outputs(found), outputs(net), rtol=1e-4, atol=1e-4)
 
 
@@ -86,6 +86,7 @@ def test_json(run: Run, source: Source, tmp_path: Path) -> None:
         "layout": None,
         "gate": "none",
         "dataset": None,
+        "next": f"bamgate evaluate {tmp_path / 'out.safetensors'} --dataset NAME",
         "parameters": sum(p.numel() for p in net.parameters()),
     }
 

@@ -85,7 +85,9 @@ class Subject:
         if self.network.channels_last:
             self.model = self.model.to(memory_format=torch.channels_last)
         self.loader, self.class_names = self._images()
-        self.loader.normalise = self._normalisation()
+        self.scaled_by_the_file = self.network.dataset is not None or self.data.files
+        if self.scaled_by_the_file:
+            self.loader.normalise = self._normalisation()
 
     def _find(self, name: str, image_size: int | None) -> DataSet:
         data = find_dataset(name, self.execution.root)
@@ -118,7 +120,11 @@ class Subject:
         return f"its class {number} is {here!r}, the network was trained with {there!r}"
 
     def _normalisation(self) -> Normalisation:
-        """Images are scaled as those that it was trained on, also those of another data set."""
+        """Images are scaled as those that it was trained on, also those of another data set.
+
+        A file that does not say what it was trained on does not know how either: photographs are scaled by ImageNet's
+        figures, as everybody does; images in memory as a run on them scales them, by their own training images.
+        """
         mean, std = (
             torch.tensor(v, dtype=torch.float64, device=self.device) for v in (self.network.mean, self.network.std)
         )
@@ -169,6 +175,7 @@ class Subject:
             "dataset": self.data.name,
             "image_size": list(self.data.image_shape[1:]),
             "class_names": self.class_names,
+            "normalisation": {name: getattr(self.loader.normalise, name).double().tolist() for name in ("mean", "std")},
         }
 
 

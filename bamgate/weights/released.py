@@ -92,17 +92,24 @@ def read_released(content: Mapping[str, Any], path: Path, model: str | None) -> 
     _check_landmarks(state, path)
     has_bam = any(name.removeprefix(PREFIX).startswith("bam") for name in theirs)
     attention = AttentionConfig(layout="released") if has_bam else AttentionConfig(name="none", gate="none")
+    channels = state["conv1.weight"].shape[1]
     network = Network(
         model=model or _model(state, path),
         attention=attention,
         num_classes=len(state["fc.weight"]),
-        in_channels=state["conv1.weight"].shape[1],
+        in_channels=channels,
         image_size=_image_size(state["conv1.weight"], path),
         gate_fingerprint=fingerprint(load_gate(attention.gate)),
-        mean=tuple(round(255 * value, 3) for value in MEAN),
-        std=tuple(round(255 * value, 3) for value in STD),
+        mean=_of_photographs(MEAN, channels),
+        std=_of_photographs(STD, channels),
     )
     return network, _with_counters(state)
+
+
+def _of_photographs(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    """ImageNet's, of 255; their mean for images of other channels than red, green and blue."""
+    of_each = values if channels == len(values) else (sum(values) / len(values),) * channels
+    return tuple(round(255 * value, 3) for value in of_each)
 
 
 def _refuse_cbam(theirs: Mapping[str, Tensor], path: Path) -> None:
