@@ -10,13 +10,18 @@ from torch.fx import Proxy
 from bamgate.devices import without_autocast
 
 
+def _is_traced(x: object) -> bool:
+    """Whether torch.fx records what is done."""
+    return isinstance(x, Proxy)
+
+
 class _InItsOwnPrecision(nn.Module):
     """Computes in the dtype of its weights."""
 
     weight: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(x, Proxy):  # a graph that torch.fx records knows neither dtype nor autocast
+        if _is_traced(x):  # a graph knows neither dtype nor autocast
             return super().forward(x)  # type: ignore[no-any-return]
         with without_autocast(x.device.type):
             return super().forward(x.to(self.weight.dtype))  # type: ignore[no-any-return]

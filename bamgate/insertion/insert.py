@@ -52,9 +52,10 @@ def remove_module(model: nn.Module, site: str) -> None:
     known = dict(model.named_modules(remove_duplicate=False))
     if site not in known or MARK not in vars(known[site]):
         raise unknown("site with attention", site, places)
-    place = known[site]
+    place: nn.Module = known[site]
     delattr(place, NAME)
-    hook = vars(place).pop(MARK)
+    hook = vars(place)[MARK]
+    delattr(place, MARK)
     if hook is not None:
         hook.remove()
         as_it_was(place)
@@ -85,7 +86,8 @@ def channels_at(model: nn.Module, sites: Iterable[str], example: Tensor | None =
 def _first_name(model: nn.Module, site: str) -> str:
     """A module may be held by several names, and is called by the first in a dry run."""
     place = _find(model, site)
-    return next(name for name, module in model.named_modules() if module is place)
+    first: str = next(name for name, module in model.named_modules() if module is place)
+    return first
 
 
 def _find(model: nn.Module, site: str) -> nn.Module:

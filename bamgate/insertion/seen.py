@@ -5,17 +5,19 @@ hook becomes of a class of its own kind and name, which changes nothing else. To
 process would do as well, and would cost everybody else's networks their compilation.
 """
 
-import functools
 from typing import Any
 
 from torch import nn
 
+# One for each kind, or every insertion would be compiled anew.
+_made: dict[type[nn.Module], type[nn.Module]] = {}
 
-@functools.cache
+
 def _like(kind: type[nn.Module]) -> type[nn.Module]:
     def reduce(self: nn.Module, protocol: Any) -> Any:
         """Copies and pickles name the class that is known by import."""
-        made, arguments, *state = super(alike, self).__reduce_ex__(protocol)
+        reduced: Any = kind.__reduce_ex__(self, protocol)
+        made, arguments, *state = reduced
         return (_remade, (made, tuple(kind if a is alike else a for a in arguments)), *state)
 
     names = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
@@ -35,7 +37,8 @@ def _remade(made: Any, arguments: tuple[Any, ...]) -> nn.Module:
 def noticed(module: nn.Module) -> None:
     """From now on the module is of another class than when it was compiled."""
     if _KIND not in vars(type(module)):
-        module.__class__ = _like(type(module))
+        kind = type(module)
+        module.__class__ = _made[kind] = _made.get(kind) or _like(kind)
 
 
 def as_it_was(module: nn.Module) -> None:

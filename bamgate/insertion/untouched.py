@@ -1,6 +1,7 @@
 """A forward pass that leaves no trace: whatever the network writes to itself meanwhile is as before afterwards."""
 
 import contextlib
+import functools
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -30,7 +31,7 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
 def _is_unsized(module: nn.Module) -> bool:
     lazy = nn.modules.lazy.LazyModuleMixin
-    return isinstance(module, lazy) and module.has_uninitialized_params()  # type: ignore[no-untyped-call]
+    return isinstance(module, lazy) and module.has_uninitialized_params()
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:
@@ -88,9 +89,8 @@ def _random_states(model: nn.Module) -> list[Callable[[], None]]:
     """Of torch on each device that the network is on, of Python, and of numpy if it is in use."""
     states = [_state(torch.get_rng_state, torch.set_rng_state), _state(random.getstate, random.setstate)]
     for device in {tensor.device for tensor in _tensors(model) if tensor.device.type == "cuda"}:
-        states.append(
-            _state(lambda d=device: torch.cuda.get_rng_state(d), lambda s, d=device: torch.cuda.set_rng_state(s, d))
-        )
+        get, put = torch.cuda.get_rng_state, torch.cuda.set_rng_state
+        states.append(_state(functools.partial(get, device), functools.partial(put, device=device)))
     if numpy := sys.modules.get("numpy"):
         states.append(_state(numpy.random.get_state, numpy.random.set_state))
     return states
@@ -98,4 +98,4 @@ def _random_states(model: nn.Module) -> list[Callable[[], None]]:
 
 def _state(get: Callable[[], Any], put: Callable[[Any], None]) -> Callable[[], None]:
     before = get()
-    return lambda: put(before)
+    return functools.partial(put, before)

@@ -121,12 +121,11 @@ def _check(values: Mapping[str, Any], name: str, holds: bool, expected: str, sou
 
 def _check_arithmetic(values: Mapping[str, Any], source: str) -> None:
     """What stands in no file of before it was recorded has a default."""
-    for name, holds, expected in (
-        ("precision", lambda value: value in ("fp32", "bf16"), "fp32 or bf16"),
-        ("channels_last", lambda value: isinstance(value, bool), "true or false"),
-        ("batch_size", lambda value: value is None or _is_count(value), "a whole number above 0 or null"),
-    ):
-        _check(values, name, name not in values or holds(values[name]), expected, source)
+    precision, last = values.get("precision", "fp32"), values.get("channels_last", True)
+    batch = values.get("batch_size")
+    _check(values, "precision", precision in ("fp32", "bf16"), "fp32 or bf16", source)
+    _check(values, "channels_last", isinstance(last, bool), "true or false", source)
+    _check(values, "batch_size", batch is None or _is_count(batch), "a whole number above 0 or null", source)
 
 
 def _is_count(value: object) -> bool:
