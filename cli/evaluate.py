@@ -87,12 +87,7 @@ def command(
         )
         findings = list(subject.findings(gates=gates, off=off, hold=hold, tell=status.update))
     if not subject.scaled_by_the_file:
-        err().print(
-            f"{source} does not say how its images were scaled; here by mean and SD of the training images of "
-            f"{subject.data.name}",
-            markup=False,
-            soft_wrap=True,
-        )
+        _say_scaling(source, subject)
     if json:
         _print_json(source, subject, findings)
         return
@@ -104,6 +99,17 @@ def command(
     if len(findings) == 1 and subject.mean_scales:
         given = {"dataset": dataset, "data-dir": data_dir, "image-size": image_size, "model": model}
         _say_next(source, given, allow_code=allow_code)
+
+
+def _say_scaling(source: Path, subject: "Subject") -> None:
+    from bamgate.cli.console import err
+
+    err().print(
+        f"{source} does not say how its images were scaled; here by mean and SD of the training images of "
+        f"{subject.data.name}",
+        markup=False,
+        soft_wrap=True,
+    )
 
 
 def _print_json(source: Path, subject: "Subject", findings: list["Finding"]) -> None:

@@ -23,6 +23,7 @@ class StopRequest:
     def __init__(self, always: tuple[str, ...] = ()) -> None:
         self.received = ""
         self._asked = False
+        self._left_at_once = False
         self._always = always
         self._former: dict[int, Any] = {}
 
@@ -43,7 +44,7 @@ class StopRequest:
         for number, handler in self._former.items():
             signal.signal(number, handler)
         # Whatever has come of it on its way: a library may have made an error of its own of it.
-        if kind is not None and self.received and not self._asked:
+        if kind is not None and self._left_at_once:
             typer.echo(f"{self.received}: stopped before training. The same command begins it.", err=True)
             raise typer.Exit(130 if self.received == "SIGINT" else 75) from None
 
@@ -52,4 +53,5 @@ class StopRequest:
             raise KeyboardInterrupt
         self.received = self.received or signal.Signals(number).name
         if not self._asked:
+            self._left_at_once = True
             raise KeyboardInterrupt

@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 torch.set_num_threads(1)
+# How long an example takes says how busy the machine is, and nothing else.
+settings.register_profile("bamgate", deadline=None)
+settings.load_profile("bamgate")
 
 # Begun first, so that no process is left alone with one of them in the end.
 LONG = ("readme", "interruption", "cli", "study_run", "report_command", "folder_runs", "figures_drawn", "every_gate")

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from helpers import SMALL, bamgate
+from record_samples import resealed
 
 from bamgate.cli.app import main
 from bamgate.cli.run import next_command
@@ -212,6 +213,7 @@ def test_cells_that_were_executed_differently_are_not_compared(tmp_path: Path) -
     # As if one of them had been given two threads.
     path = next(tmp_path.glob("cells/*/environment.json"))
     path.write_text(path.read_text().replace('"threads": 1', '"threads": 2'))
+    resealed(path.parent)
     finished = bamgate(*words)
     assert finished.returncode == 0, finished.stderr
     assert "not compared: the cells were executed in different ways (threads 1, 2)" in finished.stdout

@@ -231,8 +231,11 @@ def begun(marker: Marker, tmp_path: Path) -> Path:
 
 
 def test_a_study_folder_does_not_run_a_gate(begun: Path, marker: Marker, tmp_path: Path) -> None:
-    for words in (["run"], ["plan", "--no-measure"], ["work"]):
+    for words in (["run"], ["plan", "--no-measure"]):
         assert "is code, and nothing of it was run" in refused("study", words[0], str(begun), *words[1:])
+    worker = bamgate("study", "work", str(begun))  # in a process of its own: it tells its parent on its stdout
+    assert worker.returncode == 2
+    assert "is code, and nothing of it was run" in worker.stdout
     assert "is code, and nothing of it was run" in refused("study", "add-seeds", str(begun), "1")
     done("study", "status", str(begun))
     done("study", "verify", str(begun))

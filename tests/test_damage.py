@@ -39,7 +39,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two arms with two seeds, and a report."""
     folder = tmp_path_factory.mktemp("damage")
     out = trained(folder / "out", study_file(folder))
-    build(*read([out], Asked(None, (), None, ())), [out], out / "report")
+    build(*read([out], Asked(None, "", None, ())), [out], out / "report")
     return out
 
 
@@ -58,7 +58,7 @@ def merge(out: Path) -> None:
 
 
 def report(out: Path) -> None:
-    design, records = read([out], Asked(None, (), None, ()))
+    design, records = read([out], Asked(None, "", None, ()))
     analyse(design, records, Outcomes([out]))
 
 
@@ -221,7 +221,10 @@ EDITS: dict[str, tuple[Callable[[list[str]], list[str]], str]] = {
     "the last missing": (lambda lines: lines[:-1], " images, but "),
     "no rows": (lambda lines: lines[:1], " holds no images"),
     "nothing": (lambda lines: [], " holds no images"),
-    "not numbers": (lambda lines: [*lines[:3], "1,2,x,3,0", *lines[4:]], ", line 4, column 'label': 'x' is no int"),
+    "not numbers": (
+        lambda lines: [*lines[:3], "1,2,x,3,0", *lines[4:]],
+        ", line 4, column 'label': 'x' is not a whole number",
+    ),
 }
 
 

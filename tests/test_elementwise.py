@@ -307,7 +307,7 @@ def test_networks_insertion_and_other_gates_for_the_same_weights_refuse_it() -> 
     for attempt in (
         lambda: build_model("resnet8", AttentionConfig(gate="mine"), mixing, **given),
         lambda: regated(model, mixing),
-        lambda: insert_attention(nn.Sequential(nn.Conv2d(3, 8, 3)), "0", AttentionConfig(gate="torch.nn:Softmax2d")),
+        lambda: insert_attention(nn.Sequential(nn.Conv2d(3, 8, 3)), "0", AttentionConfig(gate="mine"), gate=mixing),
         lambda: require_usable(mixing),
     ):
         with pytest.raises(UsageError, match=r"mixes channels; a gate is one function of each logit alone"):

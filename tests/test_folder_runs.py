@@ -63,6 +63,7 @@ def _wait_for_its_first_step(process: subprocess.Popen[str], out: Path) -> None:
         assert time.monotonic() < deadline, process.communicate()
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
+    time.sleep(1)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """`bamgate report` and `bamgate reproduce` as users type them."""
 
+import csv
 import json
 import os
 import random
@@ -105,8 +106,11 @@ def test_reproduce_names_what_differs_and_by_how_much(study: Path, tmp_path: Pat
     fine = bamgate("reproduce", str(copy))
     assert fine.returncode == 0, fine.stdout
     assert "not checked: image-level figures of tanh: the cells' outcomes.csv.gz are not here" in fine.stderr
-    before = int((copy / "runs.csv").read_text().splitlines()[1].split(",")[13])
-    edit(copy / "runs.csv", 2, correct=str(before + 10))
+    run = next(csv.DictReader((copy / "runs.csv").read_text().splitlines()))
+    epochs = (copy / "epochs.csv").read_text().splitlines()
+    last = max(number for number, line in enumerate(epochs, start=1) if f",{run['cell']}," in line)
+    edit(copy / "runs.csv", 2, correct=str(int(run["correct"]) + 10))
+    edit(copy / "epochs.csv", last, test_correct=str(int(run["correct"]) + 10))
     finished = bamgate("reproduce", str(copy))
     assert finished.returncode == 5
     assert "stats.json: levels[0].accuracies.0: the report says" in finished.stdout
