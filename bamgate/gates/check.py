@@ -12,7 +12,7 @@ from bamgate.gates.elementwise import require_elementwise
 from bamgate.gates.gate import Gate, values_and_slopes
 from bamgate.gates.identity import fingerprint
 
-_WIDE = torch.arange(-2000, 2001, dtype=torch.float64) / 40  # 0 among them, exactly
+_WIDE = torch.arange(-2000, 2001, dtype=torch.float64).view(1, 1, 1, -1) / 40  # a map, 0 in it, exactly
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,10 +71,10 @@ def examine(gate: Gate, *, try_compile: bool = False) -> GateReport:
     """Measure a gate; `try_compile` also runs torch.compile, which takes seconds."""
     module = gate.sample()
     g, slopes = values_and_slopes(module.double(), _WIDE)
-    origin = torch.zeros(1, dtype=torch.float64)
+    origin = torch.zeros(1, 1, 1, 1, dtype=torch.float64)
     g0, slope0 = values_and_slopes(module, origin)
     module = module.float()
-    steps = g.diff()
+    steps = g.flatten().diff()
     return GateReport(
         name=gate.name,
         low=1 + float(g.min()),
@@ -84,7 +84,7 @@ def examine(gate: Gate, *, try_compile: bool = False) -> GateReport:
         max_slope=float(slopes.abs().max()),
         monotone=bool((steps >= -1e-12).all() or (steps <= 1e-12).all()),
         finite=bool(g.isfinite().all() and slopes.isfinite().all()) and _finite_far_out(module),
-        learns=bool((slopes != 0).any() or (g == g[0]).all()),
+        learns=bool((slopes != 0).any() or (g == g.flatten()[0]).all()),
         bf16=_survives(lambda: _low_precision(gate)),
         autocast=_survives(lambda: _under_autocast(module)),
         compiles=_survives(lambda: _compiled(module)) if try_compile else None,

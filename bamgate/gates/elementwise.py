@@ -6,6 +6,7 @@ that mean something else: they would depend on who else is in the batch, or on h
 
 import contextlib
 import functools
+import random
 import sys
 import warnings
 import weakref
@@ -22,6 +23,8 @@ from bamgate.seeding import drawing_from, hashed_integers
 RULE = "a gate is one function of each logit alone: elementwise, always the same, without state of its own"
 SHAPES = ((2, 3, 4, 5), (1, 4, 6, 3), (3, 8, 1, 1), (1, 1, 1, 1), (5, 33, 2, 1), (1, 2, 1, 9))
 MIXED_SHAPES = ((4, 6, 5, 7), (4, 6, 1, 1))
+# As many images, channels and positions as networks have: code may ask for the size of its map.
+LARGE_SHAPES = ((260, 2, 3, 4), (2, 2050, 2, 2), (1, 2, 113, 112))
 NEAR = 4.0  # gradients are compared up to here: beyond, rounding alone may decide them
 _FAR = torch.tensor([6.5, 12.5, 13, 21, 50, 100, 1000], dtype=torch.float64)
 VALUES = torch.cat([torch.arange(-12, 13).double() / 3, _FAR, -_FAR])
@@ -89,14 +92,17 @@ def _try_all(build: Callable[[], nn.Module]) -> None:
     for training in modes:
         for start in starts:
             try:
-                _try(start(_made(build).train(training)))
+                _try(start(_made(build).train(training)), large=start is starts[-1])
             except _Refusal as refusal:
                 raise _Refusal(f"{refusal}{'' if training else ' (in evaluation mode)'}") from refusal.__cause__
+    _one_function(_made(build), _made(build))
 
 
 def _made(build: Callable[[], nn.Module]) -> nn.Module:
+    """One of the gate's modules, each from the same start of the generator."""
     try:
-        module = build()
+        with drawing_from(0):
+            module = build()
     except (Exception, SystemExit) as error:  # whatever a user's code raises is one line here
         raise _Refusal(f"fails on a {SHAPES[0]} tensor: {one_line(error)}") from error
     if not isinstance(module, nn.Module):
@@ -107,27 +113,60 @@ def _made(build: Callable[[], nn.Module]) -> nn.Module:
     return module
 
 
-def _try(module: nn.Module) -> None:
-    """One module in one mode."""
+def _one_function(one: nn.Module, other: nn.Module) -> None:
+    """Two modules of a gate, the first called once more than the second, and with other logits."""
+    z = _logits(SHAPES[0], 5).to(torch.get_default_dtype())
+    _value(one, _logits(SHAPES[1], 6).to(z.dtype))
+    if not torch.equal(_value(one, z).nan_to_num(), _value(other, z).nan_to_num()):
+        raise _Refusal(f"is another function for each module that is made, or after each first input; {RULE}")
+
+
+def _try(module: nn.Module, *, large: bool) -> None:
+    """One module in one mode; `large` also tries maps as large as those of networks."""
+    larger = LARGE_SHAPES if large else ()
+    draws = _generators()
     state = [tensor.detach().clone() for tensor in _state(module)]
     like = torch.get_default_dtype()
     start = _logits(SHAPES[0], 0).to(like)
     before = _value(module, start)
     _same_state(module, state)
+    numbers = _numbers(module)
     for shape in SHAPES:
         z = _logits(shape, 0).to(like)
         for lying in (z, z.contiguous(memory_format=torch.channels_last)):
             _same(_value(module, lying), _value(module, lying))
+    for shape in (*MIXED_SHAPES, *larger):
+        _refuse_mixing(module, shape, dtype=like)
     module.double()
     alone = [_alone(module, value) for value in VALUES]
     g, slopes = (torch.stack(part) for part in zip(*alone, strict=True))
     for shape in MIXED_SHAPES:
         _refuse_mixing(module, shape)
-    for shape in SHAPES:
+    for shape in (*SHAPES, *larger):
         _as_if_alone(module, shape, g, slopes)
     module.to(like)
     _same(before, _value(module, start))
     _same_state(module, state)
+    if _numbers(module) != numbers:
+        raise _Refusal(f"keeps count of its calls, or of what it is given; {RULE}")
+    if _generators() != draws:
+        raise _Refusal(f"draws random numbers when it is called; {RULE}")
+
+
+def _numbers(module: nn.Module) -> dict[tuple[str, str], object]:
+    """What its modules hold beside parameters and buffers, where those are plain numbers."""
+    own = {(path, name): value for path, part in module.named_modules() for name, value in vars(part).items()}
+    held = {
+        key: value.item() if isinstance(value, Tensor) and value.numel() == 1 else value for key, value in own.items()
+    }
+    return {key: repr(value) for key, value in held.items() if isinstance(value, int | float | complex)}
+
+
+def _generators() -> list[bytes]:
+    """Where the generators stand that code draws from without naming one."""
+    drawn = [torch.random.get_rng_state().numpy().tobytes(), repr(random.getstate()).encode()]
+    numpy = sys.modules.get("numpy")
+    return [*drawn, repr(numpy.random.get_state()).encode()] if numpy is not None else drawn
 
 
 def _state(module: nn.Module) -> list[Tensor]:
@@ -236,18 +275,20 @@ _PARTS: dict[str, Callable[[Tensor, int], Tensor]] = {
 }
 
 
-def _refuse_mixing(module: nn.Module, shape: tuple[int, ...]) -> None:
+def _refuse_mixing(module: nn.Module, shape: tuple[int, ...], dtype: torch.dtype = torch.float64) -> None:
     """Change all but one image, channel or position: nothing may change there, neither value nor gradient."""
-    z, upstream = _logits(shape, 2), _upstream(shape, 2)
+    z, moderate, signs = (_logits(shape, key).to(dtype) for key in (2, 3, 4))
+    upstream, other_upstream = (_upstream(shape, key).to(dtype) for key in (2, 3))
     g, gradient = _pulled(module, z, upstream)
-    extremes = torch.where(_logits(shape, 4) > 0, EXTREME, -EXTREME)
+    extremes = torch.where(signs > 0, EXTREME, -EXTREME).to(dtype)
+    is_large = shape in LARGE_SHAPES
     for problem, part in _PARTS.items():
         in_gradient = False
-        for at in (0, -1):
+        for at in (-1,) if is_large else (0, -1):
             keep = torch.zeros(shape, dtype=torch.bool)
             part(keep, at).fill_(True)
-            for others in (_logits(shape, 3), extremes):
-                pulls = torch.where(keep, upstream, _upstream(shape, 3))
+            for others in (extremes,) if is_large else (moderate, extremes):
+                pulls = torch.where(keep, upstream, other_upstream)
                 found, pulled = _pulled(module, torch.where(keep, z, others), pulls)
                 if _differ(found, g, z, gradient / upstream)[keep].any():
                     raise _Refusal(f"{problem}; {RULE}")

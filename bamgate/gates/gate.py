@@ -66,11 +66,17 @@ class Gate:
         return hashlib.sha256(self.source.encode()).hexdigest()
 
 
+def applied(module: nn.Module, z: Tensor) -> Tensor:
+    """g(z) of an elementwise gate for logits of any shape; its code may name the dimensions of a map, B, C, H, W."""
+    g: Tensor = module(z if z.ndim == 4 else z.reshape(1, 1, 1, -1)).reshape(z.shape)
+    return g
+
+
 def values_and_slopes(module: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
     """g(z) and g'(z) of an elementwise gate, any shape; detached."""
     with torch.enable_grad():
         z = z.detach().clone().requires_grad_()
-        g = module(z)
+        g = applied(module, z)
         slope = torch.zeros_like(z)
         if g.requires_grad:
             (gradient,) = torch.autograd.grad(g.sum(), z, allow_unused=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bamgate.gates.builtin import GATES
-from bamgate.gates.gate import Gate, moved, values_and_slopes
+from bamgate.gates.gate import Gate, applied, moved, values_and_slopes
 from bamgate.seeding import hashed_integers
 
 # 0, the kinks of the hard gates, and both tails.
@@ -79,7 +79,7 @@ def _parameter_gradients(module: nn.Module) -> list[Tensor]:
     """Of weighted sums of the values, one at each parameter that learns."""
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     with torch.enable_grad():
-        g = module(_GRID)
+        g = applied(module, _GRID)
         if not learning or not g.requires_grad:
             return []
         weights = hashed_integers(0, torch.arange(len(_GRID)), 1000).double() / 1000

@@ -1,5 +1,6 @@
 """A gate from what the user typed: a built-in name, a formula, pkg.mod:attr, ./file.py:attr or a plug-in's name."""
 
+import functools
 import importlib
 import re
 from collections.abc import Callable, Iterable
@@ -93,12 +94,18 @@ def _attribute(module: Any, attribute: str, spec: str) -> Any:
     return getattr(module, attribute)
 
 
+def _makes_modules(part: Any) -> bool:
+    """A class of modules, or one whose first arguments are given: functools.partial(nn.Hardtanh, 0.0, 1.0)."""
+    part = part.func if isinstance(part, functools.partial) else part
+    return isinstance(part, type) and issubclass(part, nn.Module)
+
+
 def _as_gate(part: Any, name: str, source: str) -> Gate:
     """A Gate, an nn.Module class or a function Tensor -> Tensor, as a Gate of that name."""
     if isinstance(part, Gate):
         return require_usable(replace(part, name=name, source=source or part.source))
     build: Callable[[], nn.Module]
-    if isinstance(part, type) and issubclass(part, nn.Module):
+    if _makes_modules(part):
         build = part
     elif isinstance(part, nn.Module):
         raise UsageError(f"gate {name!r} is a module instance, which all sites would share; give its class instead")
