@@ -14,12 +14,15 @@ from torch.nn import functional as F
 
 from bamgate.attention import BAM, AttentionModule, ExtraBlock, Scale
 from bamgate.backbones.staged import StagedNet
-from bamgate.gates.gate import values_and_slopes
+from bamgate.errors import GateError
+from bamgate.gates.elementwise import RULE
+from bamgate.gates.gate import applied, values_and_slopes
 from bamgate.insertion import in_evaluation
 from bamgate.seeding import hashed_integers, stream_key
 from bamgate.tables import SCALE_EDGES
 
 MAX_VALUES = 1 << 20
+ALONE = 8  # values of a site that are computed once more, each of them alone
 SATURATED_BELOW = 0.05  # of the gate's steepest slope
 QUANTILES = {"q01": 0.01, "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95, "q99": 0.99}
 _SLOPE_GRID = torch.linspace(-12, 12, 2401)
@@ -65,6 +68,9 @@ def probe_gates(
         masks: bool B, H, W, true on the object, or None.
         autocast: the precision that the network is trained in.
         batch_statistics: batch norms use this batch's statistics, for a network that has not seen any yet.
+
+    Raises:
+        GateError: a gate gives other scales in the network than for a few of its logits alone.
     """
     figures: dict[str, Figures] = {}
     hooks = [scale.register_forward_hook(_recorder(figures, name, masks)) for name, scale in gate_sites(model).items()]
@@ -82,6 +88,9 @@ def probe_gates(
             F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
         _add_gradient_norms(model, figures)
         found = _fetched([figures[name] for name in gate_sites(model)])
+        for row in found:
+            if row.pop("apart"):
+                raise GateError(f"the gate at {row['site']} gives other values in the network than alone; {RULE}")
         return [_with_texts(row, scale) for row, scale in zip(found, gate_sites(model).values(), strict=True)]
     finally:
         for hook in hooks:
@@ -191,7 +200,21 @@ def _describe(scale: Scale, site: str, z: Tensor, s: Tensor) -> Figures:
         "mean_se": _standard_error(s, count),
         "attenuated_se": _standard_error(s < 1, count),
         "learned": torch.stack(learned) if learned else [],
+        "apart": _apart(scale, z, s, slopes),
     }
+
+
+def _apart(scale: Scale, z: Tensor, s: Tensor, slopes: Tensor) -> Tensor:
+    """Whether the gate gives other values for some logits alone than it gave them in the network.
+
+    Code can tell where it stands by what it was given before, or by the size of a map; no trial beforehand sees that.
+    """
+    some = slice(None, None, -(-len(z) // ALONE))
+    with torch.no_grad():
+        g = torch.cat([applied(scale.gate, value) for value in z[some].split(1)])
+    alone = 1 + g if scale.residual else g
+    room = 1e-4 * (1 + s[some].abs()) + 1e-5 * (z * slopes)[some].abs()
+    return ((alone - s[some]).abs() > room).any()
 
 
 def _histogram(ordered: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from bamgate import probes
 from bamgate.attention import BAM
 from bamgate.config import AttentionConfig
-from bamgate.gates import GATES
+from bamgate.errors import GateError
+from bamgate.gates import GATES, Gate
 from bamgate.models import build_model
 from bamgate.probes import QUANTILES, gate_sites, probe_gates
 from bamgate.tables import SCALE_EDGES
@@ -192,3 +193,33 @@ def test_large_maps_are_thinned_and_say_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_sites_come_from_the_modules_not_from_the_networks_class() -> None:
     wrapped = nn.Sequential(nn.Conv2d(1, 8, 3), BAM(8, gate=GATES.get("tanh").build))
     assert list(gate_sites(wrapped)) == ["1"]
+
+
+class AfterACall(nn.Module):
+    """A gate that the trial beforehand cannot see through: one function of each logit until `mixes` is set."""
+
+    mixes = False
+
+    def forward(self, z: Tensor) -> Tensor:
+        return torch.sigmoid(z - z.amax() if AfterACall.mixes else z)
+
+
+def test_a_gate_that_gives_other_values_in_the_network_than_alone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(name="mine", build=AfterACall, source="")
+    model = build_model("resnet8", AttentionConfig(), gate, num_classes=10, in_channels=1, image_size=(12, 9), seed=3)
+    x, labels, masks = _batch()
+    rows = probe_gates(model, x, labels, masks, autocast=contextlib.nullcontext())
+    assert "apart" not in rows[0]
+    monkeypatch.setattr(AfterACall, "mixes", True)
+    with pytest.raises(
+        GateError, match=r"^the gate at layer1 gives other values in the network than alone; a gate is "
+    ):
+        probe_gates(model, x, labels, masks, autocast=contextlib.nullcontext())
+
+
+def test_logits_that_are_not_numbers_are_no_fault_of_the_gate() -> None:
+    model = _network(AttentionConfig(gate="sigmoid"))
+    with torch.no_grad():
+        model.stem[0].weight.fill_(torch.inf)
+    x, labels, masks = _batch()
+    assert np.isnan(probe_gates(model, x, labels, masks, autocast=contextlib.nullcontext())[0]["mean"])
