@@ -48,6 +48,11 @@ WRAPPED: dict[str, Callable[[State], Any]] = {
     "compiled, then parallel": lambda s: renamed(s, lambda n: f"module._orig_mod.{n}"),
     "parallel, then compiled": lambda s: renamed(s, lambda n: f"_orig_mod.module.{n}"),
     "a part compiled": lambda s: renamed(s, lambda n: n.replace("layer1.", "layer1._orig_mod.")),
+    "sharded": lambda s: renamed(s, lambda n: f"_fsdp_wrapped_module.{n}"),
+    "parts sharded, parallel": lambda s: renamed(
+        s, lambda n: "module." + n.replace("layer1.0.", "layer1.0._fsdp_wrapped_module.")
+    ),
+    "parts recomputed": lambda s: renamed(s, lambda n: n.replace(".0.", ".0._checkpoint_wrapped_module.")),
     "Lightning": lambda s: {"state_dict": renamed(s, lambda n: f"model.{n}"), "epoch": 3, "hyper_parameters": {"a": 1}},
     "Lightning, its net compiled": lambda s: {"state_dict": renamed(s, lambda n: f"net._orig_mod.{n}")},
     "Lightning, parallel within": lambda s: {"state_dict": renamed(s, lambda n: f"model.module.{n}")},

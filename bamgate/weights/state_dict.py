@@ -16,7 +16,8 @@ from bamgate.weights.strict import shape, shortened
 
 TABLES = ("state_dict", "model_state_dict", "model")  # the authors', timm's and Lightning's; PyTorch's; torchvision's
 PREFIXES = ("module.", "model.", "net.")  # DataParallel's and averages'; Lightning's
-COMPILED = "_orig_mod."  # torch.compile's, also in the middle of a name
+# torch.compile's, fully sharded training's and activation checkpointing's, also in the middle of a name.
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 COUNTERS = ("total_ops", "total_params", "n_averaged")  # thop's; torch.optim.swa_utils's
 
 
@@ -34,7 +35,7 @@ def state_dict_of(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
         raise DataError(f"{path} is a run's checkpoint without its config.json beside it; name the cell's folder")
     state = {name: t for name, t in _table(content, path).items() if name.rpartition(".")[2] not in COUNTERS}
     _refuse_larger_than_the_file(state, path)
-    named = [(name.replace(COMPILED, ""), tensor) for name, tensor in state.items()]
+    named = [(_unwrapped(name), tensor) for name, tensor in state.items()]
     while prefix := _common_prefix([name for name, _ in named]):
         named = [(name.removeprefix(prefix), tensor) for name, tensor in named]
     bare: dict[str, Tensor] = {}
@@ -59,6 +60,12 @@ def _table(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
 
 def _is_table(value: Mapping[Any, Any]) -> bool:
     return all(isinstance(k, str) and isinstance(v, Tensor) for k, v in value.items())
+
+
+def _unwrapped(name: str) -> str:
+    for wrapper in WRAPPERS:
+        name = name.replace(wrapper, "")
+    return name
 
 
 def _common_prefix(names: list[str]) -> str | None:
