@@ -114,6 +114,17 @@ class Opaque(nn.Module):
         return self.site(torch.cat([x, x], dim=1)).mean()  # type: ignore[no-any-return]
 
 
+@pytest.mark.filterwarnings("ignore")  # newer versions of torch advise against scripting
+def test_a_scripted_network_or_one_with_a_scripted_part_is_refused() -> None:
+    whole = torch.jit.script(nn.Sequential(nn.Conv2d(3, 4, 3)))
+    part = nn.Sequential(nn.Conv2d(3, 4, 3), torch.jit.script(nn.ReLU()))
+    for net, kind in ((whole, "RecursiveScriptModule"), (part, "Sequential")):
+        with pytest.raises(
+            UsageError, match=rf"^{kind} holds a TorchScript program, which takes no hooks; insert, then"
+        ):
+            insert_attention(net, "0", BAM_4, torch.zeros(1, 3, 8, 8))
+
+
 def test_without_evidence_a_site_is_refused() -> None:
     with pytest.raises(UsageError) as error:
         channels_at(Opaque(), ["site"], image(1, 3, 32, 32))

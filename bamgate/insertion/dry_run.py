@@ -88,6 +88,10 @@ def _recording(model: nn.Module, root: Call) -> Iterator[None]:
         call = stack.pop()
         call.after, call.ended = _shape(output), next(number)
 
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        raise UsageError(
+            f"{type(model).__name__} holds a TorchScript program, which takes no hooks; insert, then script it"
+        )
     handles = []
     for name, module in model.named_modules():
         if name:
