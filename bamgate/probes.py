@@ -211,7 +211,7 @@ def _apart(scale: Scale, z: Tensor, s: Tensor, slopes: Tensor) -> Tensor:
     """
     some = slice(None, None, -(-len(z) // ALONE))
     with torch.no_grad():
-        g = torch.cat([applied(scale.gate, value) for value in z[some].split(1)])
+        g = torch.cat([applied(scale.gate, value) for value in torch.split(z[some], 1)])
     alone = 1 + g if scale.residual else g
     room = 1e-4 * (1 + s[some].abs()) + 1e-5 * (z * slopes)[some].abs()
     return ((alone - s[some]).abs() > room).any()
