@@ -6,8 +6,8 @@ Only the standard library: whoever reads a record needs no torch.
 import functools
 import hashlib
 import json
-from dataclasses import dataclass, field, fields
-from typing import Any
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 from bamgate.errors import UsageError
 from bamgate.options import check_fields, option
@@ -30,6 +30,10 @@ WITHOUT_GATE = ("extra-block", "none")
 @dataclass(frozen=True, kw_only=True)
 class AttentionConfig:
     """Which attention module stands at each site, and its gate. None is filled in as the module's own paper has it."""
+
+    ALWAYS_HASHED: ClassVar = frozenset(
+        {"name", "gate", "branches", "combine", "reduction", "dilation", "residual", "placement", "layout", "gate_init"}
+    )
 
     name: str = option("bam", "attention module", label="attention", choices=tuple(_ABSENT))
     gate: str = option("sigmoid", "gate: a name, expr:FORMULA, pkg.mod:attr or ./file.py:attr; several with commas")
@@ -87,6 +91,12 @@ def _standing_values(name: str, attention: AttentionConfig) -> tuple[Any, ...]:
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
     """How a network is trained. Recipes (bamgate.recipes) are named instances of this."""
+
+    ALWAYS_HASHED: ClassVar = frozenset(
+        {"epochs", "batch_size", "lr", "momentum", "nesterov", "weight_decay", "attention_weight_decay"}
+        | {"schedule", "warmup_epochs", "milestones", "gamma", "label_smoothing", "augment", "crop_padding"}
+        | {"train_limit", "precision", "channels_last", "compile"}
+    )
 
     epochs: int = option(200, "passes over the training set", low=1)
     batch_size: int = option(128, "images a step; an incomplete last batch is left out", low=2)
@@ -147,7 +157,14 @@ def _numbers(values: tuple[float, ...]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One cell: a network, its attention, a data set, a recipe and a seed. No path, device or worker count."""
+    """One cell: a network, its attention, a data set, a recipe and a seed. No path, device or worker count.
+
+    A field that is added here or in a section keeps the cells' names: it is hashed, and stored, only where it does not
+    hold its default. So that default can never change. ALWAYS_HASHED names the fields of the first cells, and gets no
+    others.
+    """
+
+    ALWAYS_HASHED: ClassVar = frozenset({"dataset", "model", "seed", "attention", "training"})
 
     dataset: str = option("cluttered-digits", "data set (bamgate data list)")
     model: str = option("resnet8", "network (bamgate models; each data set brings its own)")
@@ -168,10 +185,7 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only, as they stand in config.json."""
-        plain: dict[str, Any] = json.loads(json.dumps(self, default=_fields_of))
-        # It came after the first cells were stored, whose hashes go on to name them.
-        if self.image_size is None:
-            del plain["image_size"]
+        plain: dict[str, Any] = json.loads(json.dumps(self, default=_hashed_fields))
         return plain
 
     @functools.cached_property
@@ -196,8 +210,24 @@ class RunConfig:
         return plain
 
 
-def _fields_of(config: Any) -> dict[str, Any]:
-    return {item.name: getattr(config, item.name) for item in fields(config)}
+def _hashed_fields(config: Any) -> dict[str, Any]:
+    always = getattr(config, "ALWAYS_HASHED", frozenset())
+    kept = [item for item in fields(config) if item.name in always or not _holds_default(config, item)]
+    return {item.name: getattr(config, item.name) for item in kept}
+
+
+def _holds_default(config: Any, item: "Field[Any]") -> bool:
+    """Whether a field is what it would be if nobody had set it."""
+    value = getattr(config, item.name)
+    default = item.default if item.default_factory is MISSING else item.default_factory()
+    if default is MISSING:
+        return False
+    if default is not None or value is None:
+        return bool(value == default)
+    try:
+        return bool(value == getattr(replace(config, **{item.name: None}), item.name))  # filled in from other fields
+    except UsageError:
+        return False
 
 
 def config_hash(plain: dict[str, Any]) -> str:
