@@ -3,10 +3,11 @@
 import csv
 import io
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from bamgate.columns import Table
 from bamgate.ended import EndedCell
 from bamgate.errors import DataError, UsageError
 from bamgate.runlog import CELL_TABLES, PATIENCE_S
@@ -14,10 +15,8 @@ from bamgate.sealed import read_json
 from bamgate.storage import sole_writer, write_atomic
 from bamgate.tables import (
     ATTEMPTS,
-    OPTIONAL,
     PLACES,
     RUNS,
-    Columns,
     arms_text,
     columns_in,
     context_text,
@@ -54,7 +53,8 @@ def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
         key=lambda pair: (pair[0]["dataset"], pair[0]["model"], pair[0]["gate"], pair[0]["seed"], pair[0]["cell"])
     )
     runs = [row for row, _ in cells]
-    texts = {"runs.csv": format_rows(RUNS, runs, header=True)}
+    known = RUNS.having(name for row in runs for name, value in row.items() if value is not None)
+    texts = {"runs.csv": format_rows(known, [{name: row.get(name) for name in known} for row in runs], header=True)}
     for table, columns in CELL_TABLES.items():
         columns = _written(columns, [cell.folder / table for _, cell in cells])
         head = format_rows(columns, [], header=True)
@@ -63,14 +63,14 @@ def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     return runs, texts
 
 
-def _written(columns: Columns, paths: list[Path]) -> Columns:
+def _written(columns: Table, paths: list[Path]) -> Table:
     """The columns that a file has; without an optional one that all lack, so that old tables stay as they are."""
     names: set[str] = set()
     for path in paths:
         if path.exists():
             with path.open(encoding="utf-8", errors="replace") as file:
                 names |= columns_in(columns, file.readline()).keys()
-    return {name: kind for name, kind in columns.items() if name in names} if names else columns
+    return columns.having(names) if names else columns
 
 
 def ended_cells(out: Path) -> Iterator[EndedCell]:
@@ -124,8 +124,9 @@ def disagreements(out: Path, texts: dict[str, str]) -> Iterator[str]:
         stored = read_text(path)
         if stored == text:
             continue
-        known = _by_cell(text)
-        found = _by_cell(stored)
+        optional = {"schema", *(RUNS if name == "runs.csv" else CELL_TABLES[name]).later}
+        known = _by_cell(text, optional)
+        found = _by_cell(stored, optional)
         for cell, lines in found.items():
             if lines != known.get(cell):
                 why = "is not what the cell says" if cell in known else "is of no cell that has ended here"
@@ -136,8 +137,12 @@ def disagreements(out: Path, texts: dict[str, str]) -> Iterator[str]:
                 yield f"{path} is not as bamgate wrote it; {REBUILD}"
 
 
-def _by_cell(text: str) -> dict[str, list[list[str]]]:
-    """The rows of a table by cell; a row that cannot be one, the header among them, stands under its own text."""
+def _by_cell(text: str, optional: Collection[str]) -> dict[str, list[list[str]]]:
+    """The rows of a table by cell; a row that cannot be one, the header among them, stands under its own text.
+
+    Args:
+        optional: columns that a row may lack, the version of the row among them: it is that of the newest column.
+    """
     rows = list(csv.reader(io.StringIO(text)))
     column = rows[0].index("cell") if rows and "cell" in rows[0] else 0
     found: dict[str, list[list[str]]] = {}
@@ -145,7 +150,9 @@ def _by_cell(text: str) -> dict[str, list[list[str]]]:
         key = row[column] if column < len(row) else ",".join(row)
         # An optional column that is empty, or has only its head, is as good as none.
         said = [
-            text for name, text in itertools.zip_longest(rows[0], row) if name not in OPTIONAL or text not in ("", name)
+            text
+            for name, text in itertools.zip_longest(rows[0], row)
+            if name not in optional or (name != "schema" and text not in ("", name))
         ]
         found.setdefault(key, []).append(said)
     return found

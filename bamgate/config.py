@@ -211,7 +211,7 @@ class RunConfig:
 
 
 def _hashed_fields(config: Any) -> dict[str, Any]:
-    always = getattr(config, "ALWAYS_HASHED", frozenset())
+    always: frozenset[str] = getattr(config, "ALWAYS_HASHED", frozenset())
     kept = [item for item in fields(config) if item.name in always or not _holds_default(config, item)]
     return {item.name: getattr(config, item.name) for item in kept}
 

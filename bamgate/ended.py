@@ -116,7 +116,7 @@ class EndedCell:
             raise DataError(f"{path} has {number} rows, the run has {epochs} epochs; {self._way_out}")
         if not epochs:
             return
-        header, last = text.partition("\n")[0], lines.splitlines()[-1]
+        header, last = text.partition("\n")[0], text.splitlines()[-1]
         (row,) = parse_rows(EPOCHS, f"{header}\n{last}\n", path)
         for column, name in _COUNTS.items():
             if row[column] != self.result[name]:

@@ -18,16 +18,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bamgate.columns import Table
 from bamgate.config import SCHEMA, RunConfig
 from bamgate.ended import RESULT, EndedCell, gate_mark, read_config, same_gate
 from bamgate.environment import BINDING, BINDING_FILES
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.sealed import read_json, write_json, write_sealed
 from bamgate.storage import append_synced, make_folders, sole_writer, write_atomic
-from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, Columns, format_rows, read_rows
+from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, format_rows, read_rows
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
-CELL_TABLES: Mapping[str, Columns] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
+CELL_TABLES: Mapping[str, Table] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
 # What a cell keeps after its end, besides result.json. The network's files are named by bamgate.training.checkpoint.
 KEPT = (
     *("config.json", "environment.json", "attempts.csv", *CELL_TABLES, "outcomes.csv.gz"),

@@ -1,6 +1,6 @@
-"""The CSV files of a run: their columns, how a value is written, and readers that name what they refuse.
+"""The CSV files of a run: how a value is written, and readers that name what they refuse.
 
-Every row starts with the schema version. A last line without its newline was never written.
+Every row starts with the version of its table (bamgate.columns). A last line without its newline was never written.
 """
 
 import csv
@@ -8,116 +8,28 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bamgate.columns import ATTEMPTS as ATTEMPTS
+from bamgate.columns import EPOCHS as EPOCHS
+from bamgate.columns import GATES as GATES
+from bamgate.columns import OUTCOMES as OUTCOMES
+from bamgate.columns import RUNS as RUNS
+from bamgate.columns import TIMES as TIMES
+from bamgate.columns import Table
 from bamgate.errors import DataError
 from bamgate.fields import SCALE_EDGES as SCALE_EDGES
 from bamgate.fields import Columns as Columns
 from bamgate.fields import regular, value
 
-SCHEMA = 1
 PLACES = " | "  # between the arms, and the contexts, of a cell that stands in several
 # Written so that no value is taken for two, nor a line end changed on its way.
 _OF_ARMS = {"\\": r"\\", "|": r"\|", "\n": r"\n", "\r": r"\r"}
 _OF_CONTEXTS = _OF_ARMS | {";": r"\;"}
 _PLAIN = {escaped: character for character, escaped in _OF_CONTEXTS.items()}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-
-EPOCHS: Columns = {
-    "schema": int,
-    "cell": str,
-    "epoch": int,
-    "lr": float,
-    "train_loss": float,
-    "train_correct": int,
-    "train_total": int,
-    "test_loss": float,
-    "test_correct": int,
-    "test_top5_correct": int,
-    "test_total": int,
-    "images_per_s": float,
-    "wall_s": float,
-}
-GATES: Columns = {
-    "schema": int,
-    "cell": str,
-    "epoch": int,
-    "site": str,
-    "channels": int,
-    "height": int,
-    "width": int,
-    "values": int,
-    "mean": float,
-    "sd": float,
-    "min": float,
-    "q01": float,
-    "q05": float,
-    "q25": float,
-    "q50": float,
-    "q75": float,
-    "q95": float,
-    "q99": float,
-    "max": float,
-    "histogram": str,
-    "attenuated": int,
-    "relatively_attenuated": int,
-    "saturated": int,
-    "mean_slope": float,
-    "logit_mean": float,
-    "logit_sd": float,
-    "channel_sd": float,
-    "spatial_sd": float,
-    "on_object": float,
-    "off_object": float,
-    "gradient_attention": float,
-    "gradient_trunk": float,
-    "learned": str,
-    "map_values": int,
-    "mean_se": float,
-    "attenuated_se": float,
-}
-OPTIONAL = frozenset({"map_values", "mean_se", "attenuated_se"})  # later than version 1: older files lack them
-ATTEMPTS: Columns = {"schema": int, "attempt": int, "began": str, "epoch": int}
-OUTCOMES: Columns = {"schema": int, "index": int, "label": int, "predicted": int, "correct": int}
-RUNS: Columns = {
-    "schema": int,
-    "study": str,
-    "arm": str,
-    "context": str,
-    "cell": str,
-    "dataset": str,
-    "model": str,
-    "attention": str,
-    "gate": str,
-    "seed": int,
-    "attempt": int,
-    "status": str,
-    "epochs": int,
-    "correct": int,
-    "total": int,
-    "top5_correct": int,
-    "test_loss": float,
-    "params": int,
-    "macs": int,
-    "images_per_s": float,
-    "wall_s": float,
-    "device": str,
-    "device_name": str,
-    "threads": int,
-    "torch": str,
-    "precision": str,
-    "compile": str,
-    "executor": str,
-    "config_sha256": str,
-    "design_sha256": str,
-    "gate_fingerprint": str,
-    "gate_source_sha256": str,
-    "git_commit": str,
-    "env_id": str,
-}
-TIMES = ("images_per_s", "wall_s")  # columns that differ between two runs of the same thing
 
 
 def context_text(context: Mapping[str, Any]) -> str:
@@ -163,6 +75,7 @@ def split(text: str, separator: str = PLACES) -> list[str]:
 
 def format_rows(columns: Columns, rows: Iterable[Mapping[str, Any]], *, header: bool) -> str:
     """CSV text; missing values are empty, floats keep every digit."""
+    version = Table.of(columns).version
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     careful = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
@@ -171,7 +84,7 @@ def format_rows(columns: Columns, rows: Iterable[Mapping[str, Any]], *, header: 
     for row in rows:
         unknown = row.keys() - columns.keys()
         assert not unknown, f"no such column: {sorted(unknown)}"
-        found = map({**row, "schema": SCHEMA}.get, columns)
+        found = map({**row, "schema": version}.get, columns)
         values = [defused(value) if isinstance(value, str) else value for value in found]
         # Python's writer leaves a lone carriage return without the quotation marks that its reader wants.
         unsafe = any(isinstance(value, str) and "\r" in value for value in values)
@@ -190,7 +103,7 @@ def plain_text(text: str) -> str:
 
 
 def parse_rows(columns: Columns, text: str, path: Path) -> list[dict[str, Any]]:
-    """Typed rows of a CSV text; an empty cell is None, and so is an optional column that is missing.
+    """Typed rows of a CSV text of any version; an empty cell is None, and so is an optional column that is missing.
 
     An unfinished last line is left out. Raises DataError that names file, line and column of what is wrong.
     """
@@ -198,14 +111,16 @@ def parse_rows(columns: Columns, text: str, path: Path) -> list[dict[str, Any]]:
     lines = csv.reader(io.StringIO(whole), strict=True)
     rows: list[dict[str, Any]] = []
     missing: dict[str, Any] = dict.fromkeys(columns)
+    present = columns_in(columns, whole)
     last = 0
     try:
         for fields in lines:
             if last == 0:
-                columns = _present(columns, fields)
-                _check_header(columns, fields, path)
+                if fields != list(present):
+                    _refuse_newer_rows(present, lines, path)
+                _check_header(present, fields, path)
             else:
-                rows.append(missing | _parse_row(columns, fields, path, lines.line_num))
+                rows.append(missing | _parse_row(present, fields, path, lines.line_num))
             last = lines.line_num
     except csv.Error as error:
         raise DataError(f"{path}, line {last + 1}: {error}; is a quotation mark left open?") from None
@@ -226,18 +141,34 @@ def checked_lines(columns: Columns, text: str, path: Path) -> str:
     return whole.partition("\n")[2]
 
 
-def columns_in(columns: Columns, text: str) -> Columns:
+def columns_in(columns: Columns, text: str) -> Table:
     """Those of the columns that a CSV text may be read with: without the optional ones that its header lacks."""
-    return _present(columns, text.partition("\n")[0].split(","))
-
-
-def _present(columns: Columns, header: Sequence[str]) -> Columns:
-    return {name: kind for name, kind in columns.items() if name in header or name not in OPTIONAL}
+    return Table.of(columns).having(text.partition("\n")[0].split(","))
 
 
 def is_regular(columns: Columns, text: str) -> bool:
     """Whether a CSV text is certainly one that `parse_rows` takes; where not, `parse_rows` knows what is wrong."""
-    return regular(columns, text, SCHEMA)
+    return regular(columns, text, Table.of(columns).newest)
+
+
+def _refuse_newer_rows(columns: Table, rows: Iterator[list[str]], path: Path) -> None:
+    """A newer version may have other columns: what it is says more than that they are not ours."""
+    first = next(rows, [])
+    if first and first[0].isdecimal():
+        _check_version(columns, int(first[0]), path, 2)
+
+
+def _check_version(columns: Table, version: int | None, path: Path, line: int) -> None:
+    newest = columns.newest
+    if version is not None and version > newest:
+        table = path.name.partition(".")[0]
+        raise DataError(
+            f"{path}, line {line}: written by a newer bamgate; table {table} version {version}, "
+            f"this one reads up to {newest}"
+        )
+    if not version:
+        reads = f"version {newest}" if newest == 1 else f"versions 1 to {newest}"
+        raise DataError(f"{path}, line {line}: schema version {version}, this bamgate reads {reads}")
 
 
 def _check_header(columns: Columns, header: list[str], path: Path) -> None:
@@ -251,12 +182,12 @@ def _check_header(columns: Columns, header: list[str], path: Path) -> None:
         raise DataError(f"{path}, line 1: {problem}; expected {', '.join(columns)}")
 
 
-def _parse_row(columns: Columns, fields: Sequence[str], path: Path, line: int) -> dict[str, Any]:
+def _parse_row(columns: Table, fields: Sequence[str], path: Path, line: int) -> dict[str, Any]:
     if not fields:
         raise DataError(f"{path}, line {line} is empty")
     if len(fields) != len(columns):
         raise DataError(f"{path}, line {line}: {len(fields)} fields instead of {len(columns)}")
-    row = {}
+    row: dict[str, Any] = {}
     for (name, kind), text in zip(columns.items(), fields, strict=True):
         try:
             found = value(name, kind, text)
@@ -264,8 +195,7 @@ def _parse_row(columns: Columns, fields: Sequence[str], path: Path, line: int) -
             shown = text if len(text) <= 60 else f"{text[:57]}..."
             raise DataError(f"{path}, line {line}, column {name!r}: {shown!r} {error}") from None
         row[name] = plain_text(found) if isinstance(found, str) else found
-    if row["schema"] != SCHEMA:
-        raise DataError(f"{path}, line {line}: schema version {row['schema']}, this bamgate reads version {SCHEMA}")
+    _check_version(columns, row["schema"], path, line)
     return row
 
 

@@ -13,7 +13,7 @@ from bamgate.ended import EndedCell, gate_mark, same_gate
 from bamgate.errors import DataError, UsageError
 from bamgate.reports.design import Design, places_of
 from bamgate.reports.frames import check_rows, check_runs, check_shares, read_frame, refuse
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, parse_rows, read_text
+from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, columns_in, parse_rows, read_text
 
 OUTCOMES_FILE = "outcomes.csv.gz"
 PARTS = {  # of a count in the same row
@@ -227,11 +227,13 @@ def _outcomes(text: str, path: Path) -> pd.DataFrame:
     """The rows of outcomes.csv.gz, a test image each in the data set's order; DataError that names a wrong line."""
     if text.count("\n") < 2:
         raise DataError(f"{path} holds no images")
+    columns = columns_in(OUTCOMES, text)
     try:
         frame = pd.read_csv(io.StringIO(text), dtype="int64")
     except ValueError:  # pandas would not say where
-        frame = pd.DataFrame(parse_rows(OUTCOMES, text, path), columns=list(OUTCOMES))
-    if list(frame.columns) != list(OUTCOMES) or not text.endswith("\n"):
+        frame = pd.DataFrame(parse_rows(OUTCOMES, text, path), columns=list(columns))
+    versions = frame["schema"] if "schema" in frame else pd.Series([0])
+    if list(frame.columns) != list(columns) or not versions.between(1, columns.newest).all() or text[-1] != "\n":
         parse_rows(OUTCOMES, text, path)
         raise DataError(f"{path} is cut off, or has other columns than {', '.join(OUTCOMES)}")
     misplaced = frame["index"] != np.arange(len(frame))

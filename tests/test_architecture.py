@@ -16,6 +16,7 @@ FLOORS = [
     ["bamgate", "bamgate.errors"],
     ["bamgate.claims", "bamgate.fields", "bamgate.gate_names"],
     [
+        "bamgate.columns",
         "bamgate.registry",
         "bamgate.options",
         "bamgate.paper",
@@ -47,6 +48,7 @@ WITHOUT_TORCH = [
     "recipes",
     "paper",
     "tables",
+    "columns",
     "fields",
     "claims",
     "storage",

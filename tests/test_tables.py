@@ -148,7 +148,10 @@ EXPECTED = "expected schema, cell, epoch, loss, note"
         (HEADER + "1,ab,1.0,0.5,\n", f"{FILE}, line 2, column 'epoch': '1.0' is not a whole number"),
         (HEADER + "1,ab,1,0.5,\n1,ab,1,0;5,\n", f"{FILE}, line 3, column 'loss': '0;5' is not a number"),
         (HEADER + "x,ab,1,0.5,\n", f"{FILE}, line 2, column 'schema': 'x' is not a whole number"),
-        (HEADER + "2,ab,1,0.5,\n", f"{FILE}, line 2: schema version 2, this bamgate reads version 1"),
+        (
+            HEADER + "2,ab,1,0.5,\n",
+            f"{FILE}, line 2: written by a newer bamgate; table small version 2, this one reads up to 1",
+        ),
         (HEADER + ",ab,1,0.5,\n", f"{FILE}, line 2: schema version None, this bamgate reads version 1"),
         (HEADER + '1,ab,1,0.5,"a\nb"\n1,ab,?,0.5,\n', f"{FILE}, line 4, column 'epoch': '?' is not a whole number"),
     ],
