@@ -9,6 +9,7 @@ from typing import Any
 
 from bamgate.columns import Table
 from bamgate.ended import EndedCell
+from bamgate.environment import FIRST_ENGINE
 from bamgate.errors import DataError, UsageError
 from bamgate.runlog import CELL_TABLES, PATIENCE_S
 from bamgate.sealed import read_json
@@ -193,7 +194,7 @@ def _run_row(result: dict[str, Any], stored: dict[str, Any], environment: dict[s
         **{name: environment[name] for name in ("device", "device_name", "threads", "torch", "git_commit", "env_id")},
         "precision": config["training"]["precision"],
         "compile": config["training"]["compile"],
-        "executor": "single",
+        "executor": environment.get("engine", FIRST_ENGINE),
         "config_sha256": stored["config_sha256"],
         "design_sha256": stored["design_sha256"],
         "gate_fingerprint": stored["gate"]["fingerprint"],

@@ -31,6 +31,7 @@ from bamgate.runlog import CellLog, open_cell, require_one_gate, require_one_lis
 from bamgate.storage import sole_writer
 from bamgate.training import CheckpointStore, Position, Trainer
 
+ENGINE = "single"  # as records name the way of training that is in this module
 PROBE_IMAGES = 128
 SAVE_EVERY_S = 600.0  # an epoch that takes longer is saved on the way
 
@@ -140,8 +141,8 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
         log = open_cell(out, config, in_study=in_study)
         held.enter_context(sole_writer(log.folder))
         log.claim(_identity(config, gate, None if in_study else log.folder))
-        environment = {"schema": SCHEMA, **describe_device(device, execution.threads), **_data_facts(splits)}
-        log.bind(environment, begun=any(log.folder.glob("checkpoint*")))
+        facts = {**describe_device(device, execution.threads), **_data_facts(splits)}
+        log.bind({"schema": SCHEMA, **facts, "engine": ENGINE}, begun=any(log.folder.glob("checkpoint*")))
         if log.result() is None:
             log.begin()
             _Cell(config, trainer, log, execution, listener, counted, data.classes).run()

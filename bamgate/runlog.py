@@ -21,7 +21,7 @@ from typing import Any
 from bamgate.columns import Table
 from bamgate.config import SCHEMA, RunConfig
 from bamgate.ended import RESULT, EndedCell, gate_mark, read_config, same_gate
-from bamgate.environment import BINDING, BINDING_FILES
+from bamgate.environment import BINDING, BINDING_FILES, FIRST_ENGINE
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.sealed import read_json, write_json, write_sealed
 from bamgate.storage import append_synced, make_folders, sole_writer, write_atomic
@@ -69,7 +69,8 @@ class CellLog:
                 f"{self.folder} was begun with other image files: since then some were added, removed, renamed or "
                 "changed in size; put them back as they were or choose another --out"
             )
-        for name in (*BINDING, *(BINDING_FILES if "listing_sha256" in now else ())):
+        before, now = {"engine": FIRST_ENGINE, **before}, {"engine": FIRST_ENGINE, **now}
+        for name in (*BINDING, "engine", *(BINDING_FILES if "listing_sha256" in now else ())):
             if before[name] != now[name]:
                 raise UsageError(
                     f"{self.folder} was begun with {name} {before[name]}, this is {name} {now[name]}, "

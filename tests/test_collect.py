@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from record_samples import (
+    ENVIRONMENT,
     begun_cell,
     configuration,
     epoch_row,
     finished_cell,
     gate_row,
+    identity,
     message,
     result,
     without_hashes,
@@ -339,3 +341,14 @@ def test_older_gates_tables_stay_as_they_are_and_join_newer_ones(tmp_path: Path)
     assert joined["map_values"].isna().tolist() == [True] * 6 + [False] * 3
     assert joined["mean_se"].tolist()[6:] == [0.25] * 3
     pd.testing.assert_frame_equal(joined[:6], older)
+
+
+def test_the_engine_in_a_row_is_the_one_that_the_run_names(tmp_path: Path) -> None:
+    log = open_cell(tmp_path, configuration(seed=0))
+    log.bind({**ENVIRONMENT, "engine": "fleet"})
+    finished_cell(tmp_path, configuration(seed=1))  # of before engines were named
+    log.claim(identity(configuration(seed=0)))
+    log.begin()
+    log.append("epochs.csv", [{"epoch": 1, "test_correct": 900, "test_top5_correct": 990, "test_total": 1000}])
+    log.finish({**result(), "epochs": 1})
+    assert {row["seed"]: row["executor"] for row in collect(tmp_path)} == {0: "fleet", 1: "single"}

@@ -22,7 +22,7 @@ from bamgate.collect import collect
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import Split
 from bamgate.errors import TryAgainError, UsageError
-from bamgate.experiment import Execution, Listener, StoppedError, run_cell
+from bamgate.experiment import ENGINE, Execution, Listener, StoppedError, run_cell
 from bamgate.gates import GATES, Gate, fingerprint
 from bamgate.storage import sole_writer
 from bamgate.training import Position, checkpoint
@@ -56,6 +56,7 @@ def test_a_finished_cell_holds_everything_that_it_should(tmp_path: Path) -> None
     assert stored["config"] == CONFIG.to_dict()
     assert stored["gate"]["fingerprint"] == fingerprint(GATES.get("tanh"))
     environment = json.loads((folder / "environment.json").read_text())
+    assert environment["engine"] == ENGINE == "single"
     assert environment["torch"] == torch.__version__.split("+")[0] or environment["torch"] == torch.__version__
 
 

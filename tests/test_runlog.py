@@ -122,6 +122,7 @@ def test_a_run_on_image_files_is_bound_to_them_and_to_what_decodes_them(tmp_path
         ("device", "cuda", "device cpu, this is device cuda"),
         ("device_name", "Another", "device_name A processor, this is device_name Another"),
         ("threads", 2, "threads 1, this is threads 2"),
+        ("engine", "fleet", "engine single, this is engine fleet"),
     ],
 )
 def test_a_run_does_not_go_on_where_rounding_would_differ(tmp_path: Path, name: str, now: Any, difference: str) -> None:
@@ -132,6 +133,12 @@ def test_a_run_does_not_go_on_where_rounding_would_differ(tmp_path: Path, name: 
         "go on as it was begun or choose another --out"
     )
     assert message(UsageError, log.bind, {**ENVIRONMENT, name: now}) == expected
+
+
+def test_a_run_of_before_engines_were_named_goes_on_with_the_one_there_was(tmp_path: Path) -> None:
+    log = begun_cell(tmp_path, configuration())
+    log.bind({**ENVIRONMENT, "engine": "single"})
+    assert read_json(log.folder / "environment.json") == ENVIRONMENT
 
 
 def test_the_environment_has_an_id_made_from_its_facts() -> None:
