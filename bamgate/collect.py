@@ -1,9 +1,12 @@
-"""runs.csv, epochs.csv and gates.csv of a folder of cells: rebuilt from the cells, the same bytes in any order."""
+"""The tables of a folder of cells: rebuilt from the cells, the same bytes in any order.
+
+runs.csv, epochs.csv and gates.csv; and gate_curves.csv, if a cell has the curve of its gate.
+"""
 
 import csv
 import io
 import itertools
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,12 @@ from bamgate.columns import Table
 from bamgate.ended import EndedCell
 from bamgate.environment import FIRST_ENGINE
 from bamgate.errors import DataError, UsageError
-from bamgate.runlog import CELL_TABLES, PATIENCE_S
+from bamgate.runlog import CELL_TABLES, CURVE, PATIENCE_S
 from bamgate.sealed import read_json
 from bamgate.storage import sole_writer, write_atomic
 from bamgate.tables import (
     ATTEMPTS,
+    GATE_CURVES,
     PLACES,
     RUNS,
     arms_text,
@@ -25,11 +29,13 @@ from bamgate.tables import (
     read_text,
 )
 
+CURVES = "gate_curves.csv"
+TABLES: Mapping[str, Table] = {"runs.csv": RUNS, **CELL_TABLES, CURVES: GATE_CURVES}
 REBUILD = "the command that trained the cells rebuilds it"
 
 
 def collect(out: Path) -> list[dict[str, Any]]:
-    """Write the three tables of `out` and return the rows of runs.csv, sorted by gate and seed."""
+    """Write the tables of `out` and return the rows of runs.csv, sorted by gate and seed."""
     with sole_writer(out, patience_s=PATIENCE_S):
         return _collect(out)
 
@@ -42,7 +48,7 @@ def _collect(out: Path) -> list[dict[str, Any]]:
 
 
 def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """The rows of runs.csv, and what the three tables hold; nothing is written.
+    """The rows of runs.csv, and what each table holds, by name; nothing is written.
 
     Raises:
         DataError: a file of a cell is missing, damaged, or says something else than another file of the cell.
@@ -61,6 +67,12 @@ def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
         head = format_rows(columns, [], header=True)
         # As text, since a study has millions of their values.
         texts[table] = head + "".join(cell.lines(columns, table) for _, cell in cells)
+    curves: dict[str, str] = {}
+    for row, cell in cells:
+        if not curves.get(row["gate"]):
+            curves[row["gate"]] = cell.lines(GATE_CURVES, CURVE)
+    if any(curves.values()):
+        texts[CURVES] = format_rows(GATE_CURVES, [], header=True) + "".join(curves.values())
     return runs, texts
 
 
@@ -125,7 +137,7 @@ def disagreements(out: Path, texts: dict[str, str]) -> Iterator[str]:
         stored = read_text(path)
         if stored == text:
             continue
-        optional = {"schema", *(RUNS if name == "runs.csv" else CELL_TABLES[name]).later}
+        optional = {"schema", *TABLES[name].later}
         known = _by_cell(text, optional)
         found = _by_cell(stored, optional)
         for cell, lines in found.items():
@@ -139,13 +151,14 @@ def disagreements(out: Path, texts: dict[str, str]) -> Iterator[str]:
 
 
 def _by_cell(text: str, optional: Collection[str]) -> dict[str, list[list[str]]]:
-    """The rows of a table by cell; a row that cannot be one, the header among them, stands under its own text.
+    """The rows of a table by cell, or by gate; what cannot be one, like the header, stands under its own text.
 
     Args:
         optional: columns that a row may lack, the version of the row among them: it is that of the newest column.
     """
     rows = list(csv.reader(io.StringIO(text)))
-    column = rows[0].index("cell") if rows and "cell" in rows[0] else 0
+    head = rows[0] if rows else []
+    column = next((head.index(name) for name in ("cell", "gate") if name in head), 0)
     found: dict[str, list[list[str]]] = {}
     for row in rows:
         key = row[column] if column < len(row) else ",".join(row)

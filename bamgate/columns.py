@@ -108,6 +108,8 @@ GATES = Table(
     # They came when no table had a version yet.
     later={"map_values": 1, "mean_se": 1, "attenuated_se": 1},
 )
+# One curve a gate: the function that its runs were trained with, as it starts.
+GATE_CURVES = Table({"schema": int, "gate": str, "z": float, "g": float, "slope": float})
 ATTEMPTS = Table({"schema": int, "attempt": int, "began": str, "epoch": int})
 OUTCOMES = Table({"schema": int, "index": int, "label": int, "predicted": int, "correct": int})
 RUNS = Table(

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import torch
 
-from bamgate.config import SCHEMA, RunConfig
+from bamgate.config import SCHEMA, WITHOUT_GATE, RunConfig
 from bamgate.data import (
     DataSet,
     FileSplit,
@@ -24,7 +24,7 @@ from bamgate.data import (
 from bamgate.devices import check_number, cpu_threads, describe_device, exact_arithmetic, resolve_device
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.failures import failures_named
-from bamgate.gates import Gate, gate_facts, gate_location, named_gate
+from bamgate.gates import Gate, gate_curve, gate_facts, gate_location, named_gate
 from bamgate.models import Cost, build_model, cost
 from bamgate.probes import probe_gates
 from bamgate.runlog import CellLog, open_cell, require_one_gate, require_one_listing
@@ -144,6 +144,8 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
         facts = {**describe_device(device, execution.threads), **_data_facts(splits)}
         log.bind({"schema": SCHEMA, **facts, "engine": ENGINE}, begun=any(log.folder.glob("checkpoint*")))
         if log.result() is None:
+            if config.attention.name not in WITHOUT_GATE:
+                log.write_curve(gate_curve(gate))
             log.begin()
             _Cell(config, trainer, log, execution, listener, counted, data.classes).run()
 

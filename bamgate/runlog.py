@@ -2,10 +2,12 @@
 
 DIR/design.json                the configuration that all cells share; a study has study.json in its place
 DIR/cells/<id>/config.json     the resolved configuration, its hashes and the gate's identity
+              /gate_curve.csv  what the gate is at some logits
               /environment.json, epochs.csv, gates.csv, outcomes.csv.gz, checkpoint.pt
               /attempts.csv    a row each time that somebody began, or went on with it
               /result.json     written last: the run has ended; lists the sha256 of each file of the cell
-DIR/runs.csv, epochs.csv, gates.csv    rebuilt from the cells at any time
+DIR/runs.csv, epochs.csv, gates.csv    rebuilt from the cells at any time, and so is
+DIR/gate_curves.csv            a curve for each gate
 """
 
 import datetime
@@ -25,13 +27,14 @@ from bamgate.environment import BINDING, BINDING_FILES, FIRST_ENGINE
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.sealed import read_json, write_json, write_sealed
 from bamgate.storage import append_synced, make_folders, sole_writer, write_atomic
-from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, format_rows, read_rows
+from bamgate.tables import ATTEMPTS, EPOCHS, GATE_CURVES, GATES, OUTCOMES, format_rows, read_rows
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
 CELL_TABLES: Mapping[str, Table] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
+CURVE = "gate_curve.csv"
 # What a cell keeps after its end, besides result.json. The network's files are named by bamgate.training.checkpoint.
 KEPT = (
-    *("config.json", "environment.json", "attempts.csv", *CELL_TABLES, "outcomes.csv.gz"),
+    *("config.json", "environment.json", "attempts.csv", CURVE, *CELL_TABLES, "outcomes.csv.gz"),
     *("checkpoint.pt", "checkpoint.sha256"),
 )
 
@@ -76,6 +79,10 @@ class CellLog:
                     f"{self.folder} was begun with {name} {before[name]}, this is {name} {now[name]}, "
                     "and a run must not mix the two; go on as it was begun or choose another --out"
                 )
+
+    def write_curve(self, points: Iterable[Mapping[str, Any]]) -> None:
+        """gate_curve.csv, of `bamgate.gates.gate_curve`."""
+        write_atomic(self.folder / CURVE, format_rows(GATE_CURVES, points, header=True).encode())
 
     def begin(self) -> None:
         """Count an attempt, for good, before anything can go wrong with it."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from bamgate.columns import ATTEMPTS as ATTEMPTS
 from bamgate.columns import EPOCHS as EPOCHS
+from bamgate.columns import GATE_CURVES as GATE_CURVES
 from bamgate.columns import GATES as GATES
 from bamgate.columns import OUTCOMES as OUTCOMES
 from bamgate.columns import RUNS as RUNS

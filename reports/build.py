@@ -17,7 +17,7 @@ from bamgate.reports.swap import replaced
 from bamgate.tables import defused
 
 LIBRARIES = ("bamgate", "numpy", "pandas", "scipy", "statsmodels", "matplotlib", "seaborn")
-INPUTS = ("runs.csv", "epochs.csv", "gates.csv", "study.json")
+INPUTS = ("runs.csv", "epochs.csv", "gates.csv", "gate_curves.csv", "study.json")
 COUNTS = ("seed", "n", "epoch", "seeds", "failed", "runs")  # columns that hold whole numbers, or nothing
 PICTURES = (".svg", ".pdf", ".png")
 

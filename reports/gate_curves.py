@@ -1,4 +1,7 @@
-"""The built-in gates as curves, by formulas that need no torch; a test holds them equal to the gates that train."""
+"""The built-in gates as curves, for records of before a run stored the curve of its gate; they need no torch.
+
+A test holds them equal to the gates that train. A gate that comes later needs no formula here.
+"""
 
 from collections.abc import Callable, Iterable
 

@@ -2,19 +2,21 @@
 
 import io
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bamgate.collect import CURVES
 from bamgate.ended import EndedCell, gate_mark, same_gate
 from bamgate.errors import DataError, UsageError
 from bamgate.reports.design import Design, places_of
 from bamgate.reports.frames import check_rows, check_runs, check_shares, read_frame, refuse
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, columns_in, parse_rows, read_text
+from bamgate.tables import EPOCHS, GATE_CURVES, GATES, OUTCOMES, RUNS, columns_in, parse_rows, read_text
 
+CURVE_COLUMNS = ["gate", "z", "scale", "slope"]
 OUTCOMES_FILE = "outcomes.csv.gz"
 PARTS = {  # of a count in the same row
     "epochs.csv": {"train_total": ["train_correct"], "test_total": ["test_correct", "test_top5_correct"]},
@@ -30,11 +32,13 @@ class Records:
     Args:
         runs: a row a place (arm, context, seed) whose cell has ended, with its accuracy in percent.
         epochs, gates: of those cells, by cell and epoch (and site).
+        curves: gate, z, scale s = 1 + g(z) and slope g'(z) of the gates whose curve was stored with the runs.
     """
 
     runs: pd.DataFrame
     epochs: pd.DataFrame
     gates: pd.DataFrame
+    curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=CURVE_COLUMNS))
 
     def of(self, arm: str, context: str) -> pd.DataFrame:
         """The runs of an arm in a context, indexed by seed."""
@@ -94,7 +98,7 @@ def read_records(folders: Sequence[Path], design: Design, runs: pd.DataFrame) ->
     epochs = epochs[epochs["cell"].isin(cells)].reset_index(drop=True)
     gates = gates[gates["cell"].isin(cells)].reset_index(drop=True)
     _require_last_epochs(runs, epochs)
-    return Records(runs=placed, epochs=_with_accuracies(epochs), gates=gates)
+    return Records(runs=placed, epochs=_with_accuracies(epochs), gates=gates, curves=_curves(folders))
 
 
 def _require_places(folders: Sequence[Path], design: Design, runs: pd.DataFrame) -> None:
@@ -145,6 +149,23 @@ def _table(folders: Sequence[Path], name: str, columns: Any, key: list[str], cel
         frames.append(rows)
     rows = pd.concat(frames, ignore_index=True).drop_duplicates(key)
     return rows.sort_values(key, ignore_index=True)
+
+
+def _curves(folders: Sequence[Path]) -> pd.DataFrame:
+    """A curve a gate, of the first folder that has it; folders of before curves were stored have none."""
+    found: dict[str, pd.DataFrame] = {}
+    for path in (folder / CURVES for folder in folders):
+        if not path.is_file():
+            continue
+        rows = read_frame(GATE_CURVES, path)
+        for name in ("gate", "z"):
+            refuse(rows, path, name, rows[name].isna(), lambda row: "is empty")
+        twice = rows.duplicated(["gate", "z"])
+        refuse(rows, path, "z", twice, lambda row: f"gate {row['gate']}, z {row['z']} is there already")
+        rows = rows.assign(scale=1 + rows["g"]).replace([np.inf, -np.inf], np.nan)
+        for gate, curve in rows.groupby("gate", sort=False):
+            found.setdefault(str(gate), curve[CURVE_COLUMNS].sort_values("z"))
+    return pd.concat(found.values(), ignore_index=True) if found else pd.DataFrame(columns=CURVE_COLUMNS)
 
 
 def _with_accuracies(epochs: pd.DataFrame) -> pd.DataFrame:

@@ -48,6 +48,7 @@ class Records:
     runs: pd.DataFrame
     epochs: pd.DataFrame
     gates: pd.DataFrame
+    curves: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["gate", "z", "scale", "slope"]))
 
 
 def made(

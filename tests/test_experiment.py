@@ -41,7 +41,7 @@ def test_a_finished_cell_holds_everything_that_it_should(tmp_path: Path) -> None
     result = run_cell(CONFIG, tmp_path)
     folder = tmp_path / "cells" / CONFIG.cell
     names = {"config.json", "environment.json", "epochs.csv", "gates.csv", "outcomes.csv.gz", "result.json"}
-    names |= {"checkpoint.pt", "checkpoint.sha256", "attempts.csv", ".lock"}
+    names |= {"gate_curve.csv", "checkpoint.pt", "checkpoint.sha256", "attempts.csv", ".lock"}
     assert {path.name for path in folder.iterdir()} == names
     epochs, gates, outcomes = (_rows(folder / name) for name in ("epochs.csv", "gates.csv", "outcomes.csv.gz"))
     assert [row["epoch"] for row in epochs] == ["1", "2", "3"]

@@ -12,7 +12,7 @@ import pytest
 from record_samples import begun_cell, configuration, epoch_row, finished_cell, message, resealed
 
 from bamgate.collect import collect, collected, disagreements, tables_are_current
-from bamgate.columns import ATTEMPTS, EPOCHS, GATES, OUTCOMES, RUNS, Table
+from bamgate.columns import ATTEMPTS, EPOCHS, GATE_CURVES, GATES, OUTCOMES, RUNS, Table
 from bamgate.ended import EndedCell
 from bamgate.errors import DataError
 from bamgate.reports.frames import read_frame
@@ -22,7 +22,14 @@ from bamgate.studies.verify import verify
 from bamgate.tables import checked_lines, format_rows, is_regular, parse_rows, read_rows, read_text
 
 OLDER = Path(__file__).parent / "older" / "study"
-TABLES = {"runs": RUNS, "epochs": EPOCHS, "gates": GATES, "attempts": ATTEMPTS, "outcomes": OUTCOMES}
+TABLES = {
+    "gate_curves": GATE_CURVES,
+    "runs": RUNS,
+    "epochs": EPOCHS,
+    "gates": GATES,
+    "attempts": ATTEMPTS,
+    "outcomes": OUTCOMES,
+}
 
 
 @pytest.fixture

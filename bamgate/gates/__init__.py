@@ -3,6 +3,7 @@
 from bamgate.gates.builtin import GATES as GATES
 from bamgate.gates.check import GateReport as GateReport
 from bamgate.gates.check import examine as examine
+from bamgate.gates.curve import gate_curve as gate_curve
 from bamgate.gates.formula import parse_formula as parse_formula
 from bamgate.gates.gate import Gate as Gate
 from bamgate.gates.identity import fingerprint as fingerprint
@@ -19,7 +20,7 @@ from bamgate.gates.stored import places_of as places_of
 from bamgate.gates.stored import stored_gate as stored_gate
 
 __all__ = [
-    *("GATES", "Gate", "GateReport", "Stored", "examine", "fingerprint", "fingerprint_v1", "gate_facts"),
+    *("GATES", "Gate", "GateReport", "Stored", "examine", "fingerprint", "fingerprint_v1", "gate_curve", "gate_facts"),
     *("gate_location", "has_fingerprint", "load_gate", "named_gate", "parse_formula", "path_from", "places_of"),
     *("plugin_gates", "stored_gate"),
 ]

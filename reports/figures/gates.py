@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bamgate.config import WITHOUT_GATE
-from bamgate.reports.figures.drawing import legend_handle
+from bamgate.gate_names import is_code
+from bamgate.reports.figures.drawing import legend_handle, shortened
 from bamgate.reports.figures.parts import Design, Records, Stats, listed, names
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, ArmStyle, arm_styles, new_figure, save_as, styled
-from bamgate.reports.gate_curves import FORMULAS, gate_curves
+from bamgate.reports.gate_curves import gate_curves
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 NAME = "gates"
 TITLE = "The gates"
 COLUMNS = ["arm", "gate", "z", "scale", "slope"]
+LONGEST = 40  # characters of a name in the legend
 PANELS = (
     ("scale", "scale s(z) = 1 + g(z)", "What the feature is multiplied by"),
     ("slope", "slope g'(z)", "What the logit can learn from"),
@@ -25,14 +27,17 @@ PANELS = (
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
-    """Scale and slope of each built-in gate of the design over the logit, under the first arm that has it.
+    """Scale and slope of each gate of the design over the logit, under the first arm that has it.
 
-    Gates of the user's own, and arms without attention, are not here.
+    As the runs have stored them, whatever gates they are; from older runs, which stored none, those that are built in.
     """
     runs = records.runs[~records.runs["attention"].isin(WITHOUT_GATE)]
     gate_of = dict(zip(runs["arm"], runs["gate"], strict=True))
     first = {gate_of[arm]: arm for arm in reversed(design.arms) if arm in gate_of}
-    curves = gate_curves(gate_of[arm] for arm in design.arms if arm in gate_of)
+    stored = dict(tuple(records.curves.groupby("gate", sort=False)))
+    wanted = dict.fromkeys(gate_of[arm] for arm in design.arms if arm in gate_of)
+    parts = [stored[gate] if gate in stored else gate_curves([gate]) for gate in wanted]
+    curves = pd.concat([part for part in parts if len(part)] or [gate_curves([])], ignore_index=True)
     return curves.assign(arm=curves["gate"].map(first))[COLUMNS]
 
 
@@ -69,7 +74,8 @@ def _draw(curves: pd.DataFrame, styles: dict[str, ArmStyle]) -> "Figure":
     from matplotlib.lines import Line2D
 
     gates = names(curves, "gate")
-    figure = new_figure(3.1 + 0.22 * -(-len(gates) // 4))
+    columns = 4 if max(map(len, gates)) <= 20 else 2
+    figure = new_figure(3.1 + 0.22 * -(-len(gates) // columns))
     for axis, (column, label, title) in zip(figure.subplots(1, 2), PANELS, strict=True):
         for gate in reversed(gates):
             curve = curves[curves["gate"] == gate]
@@ -93,8 +99,8 @@ def _draw(curves: pd.DataFrame, styles: dict[str, ArmStyle]) -> "Figure":
         axis.margins(x=0)
         if column == "scale":
             _mark_identity(axis)
-    handles = [legend_handle(Line2D, styles[gate], gate, lines=True) for gate in gates]
-    figure.legend(handles=handles, loc="outside lower left", ncols=min(4, len(gates)), handlelength=3.4)
+    handles = [legend_handle(Line2D, styles[gate], shortened(gate, LONGEST), lines=True) for gate in gates]
+    figure.legend(handles=handles, loc="outside lower left", ncols=min(columns, len(gates)), handlelength=3.4)
     return figure
 
 
@@ -116,13 +122,14 @@ def caption(frame: pd.DataFrame, design: Design) -> str:
         "Left: the scale s(z) = 1 + g(z) by which a feature is multiplied, over the logit z; right: its slope, by "
         "which the gradient that reaches the logit is multiplied."
     )
-    if "learned-depth" in names(frame, "gate"):
-        text += " learned-depth is drawn as it starts."
+    if any(gate == "learned-depth" or is_code(gate) for gate in names(frame, "gate")):
+        text += " A gate that learns is drawn as it starts."
     there = dict.fromkeys(zip(frame["arm"], frame["gate"], strict=True))
     other = [f"{gate} is {arm}'s gate" for arm, gate in there if arm != gate]
     text += f" {listed(other)}." if other else ""
-    own = [arm for arm in design.arms if (gate := _gate_of(design, arm)) and gate not in FORMULAS]
-    return text + (f" Not drawn, since only built-in gates are: {listed(own)}." if own else "")
+    drawn = set(names(frame, "gate"))
+    lacking = [arm for arm in design.arms if (gate := _gate_of(design, arm)) and gate not in drawn]
+    return text + (f" Not drawn, since no run has stored the curve of its gate: {listed(lacking)}." if lacking else "")
 
 
 def _gate_of(design: Design, arm: str) -> str:
