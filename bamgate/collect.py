@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.columns import Table
-from bamgate.ended import EndedCell
+from bamgate.ended import ENVIRONMENT, EndedCell
 from bamgate.environment import FIRST_ENGINE
 from bamgate.errors import DataError, UsageError
 from bamgate.runlog import CELL_TABLES, CURVE, PATIENCE_S
-from bamgate.sealed import read_json
-from bamgate.storage import sole_writer, write_atomic
+from bamgate.storage import require_file, sole_writer, write_atomic
+from bamgate.study_file import read_shape
 from bamgate.tables import (
     ATTEMPTS,
     GATE_CURVES,
@@ -53,7 +53,7 @@ def collected(out: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     Raises:
         DataError: a file of a cell is missing, damaged, or says something else than another file of the cell.
     """
-    study = read_json(out / "study.json") or {}
+    study = read_shape(out) or {}
     places = _places(study)
     cells = [(_row(cell, study.get("name"), places), cell) for cell in ended_cells(out)]
     cells.sort(
@@ -80,6 +80,7 @@ def _written(columns: Table, paths: list[Path]) -> Table:
     """The columns that a file has; without an optional one that all lack, so that old tables stay as they are."""
     names: set[str] = set()
     for path in paths:
+        require_file(path)
         if path.exists():
             with path.open(encoding="utf-8", errors="replace") as file:
                 names |= columns_in(columns, file.readline()).keys()
@@ -182,7 +183,7 @@ def _places(study: dict[str, Any]) -> dict[str, list[tuple[str, str]]]:
 
 def _row(cell: EndedCell, study: str | None, places: dict[str, list[tuple[str, str]]]) -> dict[str, Any]:
     """The cell's row of runs.csv."""
-    stored, environment = cell.identity(), cell.json("environment.json")
+    stored, environment = cell.identity(), cell.environment()
     name = cell.folder.name
     arms, contexts = zip(*places.get(name, [(stored["config"]["attention"]["gate"], "")]), strict=True)
     beside: dict[str, Any] = {
@@ -204,7 +205,7 @@ def _run_row(result: dict[str, Any], stored: dict[str, Any], environment: dict[s
         "gate": config["attention"]["gate"],
         "seed": config["seed"],
         **{name: result[name] for name in RUNS if name in result and name not in ("schema", "cell")},
-        **{name: environment[name] for name in ("device", "device_name", "threads", "torch", "git_commit", "env_id")},
+        **{name: environment[name] for name in ENVIRONMENT},
         "precision": config["training"]["precision"],
         "compile": config["training"]["compile"],
         "executor": environment.get("engine", FIRST_ENGINE),

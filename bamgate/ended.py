@@ -1,6 +1,8 @@
 """A cell that has ended, read back: every file is held against the hash that result.json lists for it."""
 
 import hashlib
+import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 from bamgate.config import config_hash
 from bamgate.errors import DataError
 from bamgate.sealed import is_sealed, read_json
+from bamgate.storage import require_file
 from bamgate.tables import EPOCHS, Columns, checked_lines, decoded, parse_rows
 
 RESULT = "result.json"
@@ -15,6 +18,9 @@ STATUSES = ("finished", "diverged")
 _NEEDED = ("epochs", "correct", "top5_correct", "total", "images_per_s", "checkpoint_sha256")
 # Counts of the last epoch in epochs.csv, as result.json has them again.
 _COUNTS = {"test_correct": "correct", "test_top5_correct": "top5_correct", "test_total": "total"}
+
+ENVIRONMENT = ("device", "device_name", "threads", "torch", "git_commit", "env_id")  # in the order of runs.csv
+_LOSSES = ("train_loss", "test_loss")  # a run diverged if one of the last epoch is not finite
 
 
 class EndedCell:
@@ -42,6 +48,8 @@ class EndedCell:
         if missing or (not is_sealed(result) and "files" in result):
             lack = f"no {missing[0]!r}" if missing else "a list of files, but no hash of its own"
             raise DataError(f"{path} is damaged: it has {lack}; put it right or move {folder} away")
+        if "files" in result and not _is_list_of_files(result["files"]):
+            raise DataError(f"{path} is damaged: its list of files is not one; put it right or move {folder} away")
         return cls(folder, result)
 
     @property
@@ -57,10 +65,11 @@ class EndedCell:
     def read(self, name: str) -> bytes:
         """The bytes of a file. DataError if it is missing, or not what it was when the cell ended."""
         path = self.folder / name
+        if not os.path.lexists(path):
+            raise DataError(f"{path} is missing; {self._way_out}")
+        require_file(path)
         try:
             data = path.read_bytes()
-        except FileNotFoundError:
-            raise DataError(f"{path} is missing; {self._way_out}") from None
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error.strerror}") from None
         if self._listed is not None and hashlib.sha256(data).hexdigest() != self._listed.get(name):
@@ -86,6 +95,14 @@ class EndedCell:
         """config.json, held against the folder's name."""
         stored = self.json("config.json")
         require_named_after(self.folder, stored)
+        return stored
+
+    def environment(self) -> dict[str, Any]:
+        """environment.json, with all that runs.csv takes from it."""
+        stored = self.json("environment.json")
+        for name in ENVIRONMENT:
+            if name not in stored:
+                raise DataError(f"{self.folder / 'environment.json'} does not say {name!r}; {self._way_out}")
         return stored
 
     def text(self, name: str) -> str:
@@ -124,6 +141,16 @@ class EndedCell:
                     f"{path}, line {number + 1}, column {column!r}: {row[column]}, but result.json says "
                     f"{self.result[name]} {name.replace('_', ' ')}; {self._way_out}"
                 )
+        self._require_status(f"{path}, line {number + 1}", {name: row[name] for name in _LOSSES})
+
+    def _require_status(self, where: str, losses: dict[str, float | None]) -> None:
+        """DataError if the losses of the last epoch contradict how the run is said to have ended."""
+        known = [math.isfinite(loss) for loss in losses.values() if loss is not None]
+        # The first versions of bamgate took a run whose test loss alone was not finite for finished.
+        wrong = {"diverged": known == [True, True], "finished": self.has_hashes and not all(known)}
+        if wrong[self.result["status"]]:
+            said = ", ".join(f"{name} {loss}" for name, loss in losses.items())
+            raise DataError(f"{where}: {said}, but result.json says {self.result['status']!r}; {self._way_out}")
 
     def require_outcomes(self, rows: int, correct: int) -> None:
         """DataError if outcomes.csv.gz, with so many images and so many of them right, contradicts result.json."""
@@ -132,6 +159,13 @@ class EndedCell:
                 f"{self.folder / 'outcomes.csv.gz'}: {correct} correct of {rows} images, but result.json says "
                 f"{self.result['correct']} of {self.result['total']}; {self._way_out}"
             )
+
+
+def _is_list_of_files(listed: object) -> bool:
+    """Whether it holds hashes by the names of files, all of them in the cell's own folder."""
+    return isinstance(listed, dict) and all(
+        isinstance(digest, str) and Path(name).name == name for name, digest in listed.items()
+    )
 
 
 def read_config(folder: Path) -> dict[str, Any] | None:
@@ -149,6 +183,13 @@ def require_named_after(folder: Path, stored: dict[str, Any]) -> None:
     if (stored.get("config_sha256"), stored.get("cell"), digest[:16]) != (digest, folder.name, folder.name):
         raise DataError(
             f"{folder / 'config.json'}: the configuration is not the one that the folder is named after; "
+            f"put it right or move {folder} away"
+        )
+    gate = stored.get("gate")
+    facts = [gate.get(name) if isinstance(gate, dict) else None for name in ("name", "fingerprint", "source_sha256")]
+    if not all(isinstance(fact, str) for fact in (*facts, stored.get("design_sha256"))):
+        raise DataError(
+            f"{folder / 'config.json'} does not say which gate and which design it is of; "
             f"put it right or move {folder} away"
         )
 

@@ -74,9 +74,9 @@ class CellLog:
             )
         before, now = {"engine": FIRST_ENGINE, **before}, {"engine": FIRST_ENGINE, **now}
         for name in (*BINDING, "engine", *(BINDING_FILES if "listing_sha256" in now else ())):
-            if before[name] != now[name]:
+            if before.get(name) != now[name]:
                 raise UsageError(
-                    f"{self.folder} was begun with {name} {before[name]}, this is {name} {now[name]}, "
+                    f"{self.folder} was begun with {name} {before.get(name)}, this is {name} {now[name]}, "
                     "and a run must not mix the two; go on as it was begun or choose another --out"
                 )
 

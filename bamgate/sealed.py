@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from bamgate.config import SCHEMA
 from bamgate.errors import DataError
-from bamgate.storage import write_atomic
+from bamgate.storage import require_file, write_atomic
 
 SEALED = 2  # files of version SCHEMA carry no hash: bamgate wrote them before there was one
 
@@ -29,13 +30,15 @@ def sealed_text(content: dict[str, Any]) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file, without its hash; None if there is no file.
+    """The object in a file, without its hash; None if there is nothing by that name.
 
     Raises:
-        DataError: the file cannot be read, has been changed since it was written, or has another version.
+        DataError: the file cannot be read, has been changed since it was written, or has another version; or what is
+            there is not a file.
     """
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
+    require_file(path)
     try:
         data = path.read_bytes()
         content = json.loads(data.decode("utf-8"))

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bamgate import claims
-from bamgate.errors import BusyError, TryAgainError, unknown
+from bamgate.errors import BusyError, DataError, TryAgainError, unknown
 
 if sys.platform != "win32":
     import fcntl
@@ -71,6 +71,12 @@ def _append(path: Path, data: bytes) -> None:
         except OSError:
             os.truncate(path, length)
             raise
+
+
+def require_file(path: Path) -> None:
+    """DataError if something is there that is not a file: a folder, a link that leads nowhere, a pipe nobody writes."""
+    if os.path.lexists(path) and not path.is_file():
+        raise DataError(f"{path} is not a file; move it away")
 
 
 def keep_as(path: Path, copy: Path) -> None:

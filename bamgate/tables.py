@@ -24,6 +24,7 @@ from bamgate.errors import DataError
 from bamgate.fields import SCALE_EDGES as SCALE_EDGES
 from bamgate.fields import Columns as Columns
 from bamgate.fields import regular, value
+from bamgate.storage import require_file
 
 PLACES = " | "  # between the arms, and the contexts, of a cell that stands in several
 # Written so that no value is taken for two, nor a line end changed on its way.
@@ -207,6 +208,7 @@ def read_rows(columns: Columns, path: Path) -> list[dict[str, Any]]:
 
 def read_text(path: Path) -> str:
     """The text of a file, unpacked if its name ends in .gz; DataError if it is missing, damaged or not a text."""
+    require_file(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -11,6 +11,7 @@ import pandas as pd
 from bamgate.errors import DataError, UsageError, one_line, unknown
 from bamgate.runlog import first_difference
 from bamgate.sealed import read_json
+from bamgate.study_file import read_declared
 from bamgate.tables import context_text, context_values, places_in
 
 ROPE = 0.5  # points; of folders that declare none
@@ -122,7 +123,7 @@ def design_of(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None
         UsageError: the folders hold different studies, or nothing says what is compared with what.
         DataError: a study.json lacks something.
     """
-    contents = [read_json(folder / "study.json") for folder in folders]
+    contents = [read_declared(folder) for folder in folders]
     if all(content is None for content in contents):
         design = _of_runs(folders, runs, reference)
     elif None in contents:

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from bamgate.errors import UsageError, nearest
-from bamgate.sealed import read_json
 from bamgate.studies.settings import parse_seeds
 from bamgate.studies.study import Study, each_context, from_plain, is_excluded, merged, read_study
+from bamgate.study_file import read_declared
 
 FOLDER = Path(__file__).parent
 
@@ -23,7 +23,7 @@ def find_study(given: str) -> Study:
         UsageError: there is none; the nearest name is named.
     """
     if begun_in(given) is not None:
-        content = read_json(Path(given) / "study.json")
+        content = read_declared(Path(given))
         assert content is not None
         return from_plain(content["study"])
     if given.endswith(".toml"):

@@ -7,9 +7,9 @@ from bamgate.errors import UsageError
 from bamgate.gate_names import code_refusal, is_code, short_name
 from bamgate.gates import Gate, Stored, gate_location, load_gate, path_from, places_of, stored_gate
 from bamgate.gates.code import find_code
-from bamgate.sealed import read_json
 from bamgate.studies.plan import Loader
 from bamgate.studies.study import Study, gates_of_code
+from bamgate.study_file import read_declared
 
 _OTHER_WAY = "write it as a formula (expr:...)"
 
@@ -35,7 +35,7 @@ def gate_loader(study: Study, *, allowed: bool, file: Path | None, out: Path) ->
         UsageError: a gate is code, and that is not allowed.
     """
     require_code(study, allowed)
-    records = _records(read_json(out / "study.json") or {})
+    records = _records(read_declared(out) or {})
     loaded: dict[str, Gate] = {}
 
     def load(spec: str) -> Gate:

@@ -1,10 +1,7 @@
 """From a study to its cells: every arm in every context with every seed, resolved and checked."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bamgate.config import RunConfig
 from bamgate.errors import BamgateError, UsageError
@@ -12,6 +9,7 @@ from bamgate.gates import Gate, named_gate
 from bamgate.studies.plan import Loader, make_plan
 from bamgate.studies.settings import Settings
 from bamgate.studies.study import Study, contexts, is_excluded, merged
+from bamgate.study_file import study_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +76,4 @@ def _of_arm(study: Study, arm: str, context: Settings, data_root: Path | None, l
 
 def study_sha256(study: Study) -> str:
     """Hash of all that decides which cells there are, without the seeds: those may be added to."""
-    plain: dict[str, Any] = study.to_dict()
-    for name in ("seeds", "question", "cost", "expected"):
-        del plain[name]
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return study_digest(study.to_dict())

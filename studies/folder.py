@@ -9,14 +9,13 @@ from bamgate.ended import gate_mark, same_gate
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.gates import gate_facts
 from bamgate.runlog import PATIENCE_S, first_difference, make_folder, refuse_foreign_tables
-from bamgate.sealed import SEALED, read_json, write_sealed
+from bamgate.sealed import SEALED, write_sealed
 from bamgate.storage import sole_writer
 from bamgate.studies.code import code_facts
 from bamgate.studies.expand import StudyCell, study_sha256
 from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.study import Study
-
-_MAY_CHANGE = ("seeds", "question", "cost", "expected")
+from bamgate.study_file import MAY_CHANGE, read_declared
 
 
 def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> list[int]:
@@ -30,7 +29,7 @@ def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> list[int]
     """
     make_folder(out)
     with sole_writer(out, patience_s=PATIENCE_S):
-        before = read_json(out / "study.json")
+        before = read_declared(out)
         late = _late_seeds(out, before, study)
         now = study_content(out, study, cells, [*added_seeds(before), *late])
         _check(out, before, now)
@@ -40,7 +39,7 @@ def open_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> list[int]
 
 def check_study(out: Path, study: Study, cells: Iterable[StudyCell]) -> None:
     """UsageError where `open_study` would refuse; nothing is written."""
-    before = read_json(out / "study.json")
+    before = read_declared(out)
     _check(out, before, study_content(out, study, cells, [*added_seeds(before), *_late_seeds(out, before, study)]))
 
 
@@ -52,7 +51,7 @@ def write_study(out: Path, before: dict[str, Any] | None, now: dict[str, Any]) -
 
 def stored_content(out: Path) -> dict[str, Any]:
     """study.json; UsageError where `out` is no study's folder."""
-    content = read_json(out / "study.json")
+    content = read_declared(out)
     if content is None:
         raise UsageError(f"{out} is no folder of a study: it has no study.json")
     return content
@@ -83,7 +82,7 @@ def added_seeds(content: dict[str, Any] | None) -> list[int]:
 
 def with_added_seeds(out: Path, study: Study) -> Study:
     """The study with the seeds that were added to its folder `out`."""
-    added = added_seeds(read_json(out / "study.json"))
+    added = added_seeds(read_declared(out))
     own = parse_seeds(study.seeds)
     more = [seed for seed in added if seed not in own]
     return replace(study, seeds=format_seeds([*own, *more])) if more else study
@@ -141,7 +140,7 @@ def design_difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Where the designs of two study.json part, with both values; empty where they are the same study."""
     if before["study_sha256"] == now["study_sha256"]:
         return ""
-    parts = [{k: v for k, v in content["study"].items() if k not in _MAY_CHANGE} for content in (before, now)]
+    parts = [{k: v for k, v in content["study"].items() if k not in MAY_CHANGE} for content in (before, now)]
     return first_difference(parts[0], parts[1])
 
 

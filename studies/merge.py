@@ -11,11 +11,11 @@ from pathlib import Path
 from bamgate.collect import collect
 from bamgate.errors import BusyError, DataError, TryAgainError
 from bamgate.runlog import PATIENCE_S, make_folder
-from bamgate.sealed import read_json
 from bamgate.storage import disk_errors, make_folders, move, remove_tree, sole_writer, write_atomic
 from bamgate.studies.folder import write_study
 from bamgate.studies.parts import Survey
 from bamgate.studies.verify import verify_cell
+from bamgate.study_file import read_declared
 
 _BESIDE = ".merge"  # in the folder, outside its cells: what is in it counts for nothing
 
@@ -38,7 +38,7 @@ def join(found: Survey, out: Path) -> Joined:
     make_folder(out)
     held, copied = [], 0
     with sole_writer(out, patience_s=PATIENCE_S):
-        if read_json(out / "study.json") != found.before:
+        if read_declared(out) != found.before:
             raise TryAgainError(f"the study in {out} was changed meanwhile; nothing was written, try again")
         # First of all: from here on it is known whose folder this is, and the same call goes on in it.
         write_study(out, found.before, found.content)

@@ -15,6 +15,7 @@ from bamgate.studies.repeats import differences
 from bamgate.studies.settings import format_seeds, parse_seeds
 from bamgate.studies.state import RUNNING, CellState, StudyState
 from bamgate.studies.verify import verify
+from bamgate.study_file import read_declared
 
 Kind = tuple[str, str]  # arm, and context as JSON
 
@@ -99,7 +100,7 @@ def survey(parts: Sequence[Path], out: Path) -> Survey:
     content = with_code_from(states[0].out, _union([state.content for state in states]), out)
     _require_comparable(content, sources)
     return Survey(
-        before=read_json(out / "study.json"),
+        before=read_declared(out),
         content=content,
         sources=sources,
         differences={cell: of_cell for cell, of_cell in lines.items() if of_cell},

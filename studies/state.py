@@ -8,8 +8,8 @@ from typing import Any
 
 from bamgate.errors import DataError, UsageError
 from bamgate.runlog import CellLog
-from bamgate.sealed import read_json
 from bamgate.storage import is_held
+from bamgate.study_file import read_declared
 
 FINISHED, DIVERGED, RUNNING, MISSING = "finished", "diverged", "running", "missing"
 
@@ -61,7 +61,7 @@ class StudyState:
 
     def __init__(self, out: Path) -> None:
         # Not by bamgate.studies.folder, which imports torch: where a study stands is asked often.
-        content = read_json(out / "study.json")
+        content = read_declared(out)
         if content is None:
             raise UsageError(f"{out} is no folder of a study: it has no study.json")
         self.out, self.content = out, content
@@ -84,6 +84,8 @@ class StudyState:
             return set(os.listdir(self.out / "cells"))
         except FileNotFoundError:
             return set()
+        except NotADirectoryError:
+            raise DataError(f"{self.out / 'cells'} is not a folder; move it away") from None
 
     def _now(self, cell: str, begun: bool) -> CellState:
         if not begun:

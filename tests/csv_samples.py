@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bamgate.study_file import study_digest
 from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, arms_text, context_text, format_rows
 
 TOTAL = 10_000
@@ -154,7 +155,14 @@ def made_study(
     cells = [
         {"cell": cell_of(a, context_text(c), s), "arm": a, "context": c, "seed": s, "epochs": 4} for a, c, s in planned
     ]
-    content = {"schema": 1, "name": "made", "study_sha256": "5a", "study": study, "gates": {}, "cells": cells}
+    content = {
+        "schema": 1,
+        "name": "made",
+        "study_sha256": study_digest(study),
+        "study": study,
+        "gates": {},
+        "cells": cells,
+    }
     (out / "study.json").write_text(json.dumps(content))
     if outcomes:
         for row in rows:

@@ -28,6 +28,7 @@ from bamgate.reports.frames import last_gates_frame, read_frame, runs_frame
 from bamgate.reports.summary import accuracy_table, diverged, paired_difference, site_table
 from bamgate.runlog import open_cell
 from bamgate.sealed import write_json
+from bamgate.study_file import study_digest
 from bamgate.tables import GATES, RUNS
 
 LAST_ROW = {**epoch_row(2), "test_correct": 900, "test_top5_correct": 990, "test_total": 1000}
@@ -103,8 +104,9 @@ def test_a_row_names_the_arms_and_contexts_of_its_study(tmp_path: Path) -> None:
     config = configuration("tanh", 2)
     finished_cell(tmp_path, config, correct=903)
     places = [{"arm": "deep", "context": {"model": "a", "reduction": 4}}, {"arm": "flat", "context": {"reduction": 8}}]
-    cells = [{"cell": config.cell, **place} for place in places]
-    write_json(tmp_path / "study.json", {"schema": 1, "name": "s", "cells": cells})
+    cells = [{"cell": config.cell, "seed": 2, "epochs": 2, **place} for place in places]
+    head = {"schema": 1, "name": "s", "study": {}, "study_sha256": study_digest({})}
+    write_json(tmp_path / "study.json", {**head, "gates": {}, "cells": cells})
     (row,) = collect(tmp_path)
     assert (row["study"], row["arm"], row["context"]) == ("s", "deep | flat", "model=a; reduction=4 | reduction=8")
 

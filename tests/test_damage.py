@@ -1,11 +1,14 @@
 """No changed byte of a finished study passes for whole: whoever reads the file says so, and nobody writes it anew."""
 
 import gzip
+import hashlib
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import bamgate
@@ -22,7 +25,8 @@ from bamgate.reports.analysis import analyse
 from bamgate.reports.build import build
 from bamgate.reports.records import Outcomes
 from bamgate.reports.reproduce import reproduce
-from bamgate.sealed import read_json
+from bamgate.sealed import read_json, write_sealed
+from bamgate.studies.state import StudyState
 from bamgate.studies.verify import verify
 from bamgate.studies.verify import without_hashes as names_without_hashes
 from bamgate.weights import load_network
@@ -161,6 +165,90 @@ def test_a_run_that_is_made_out_to_have_diverged_stays_damaged(copy: Path) -> No
     assert bamgate("report", str(copy), "--print").returncode == 4
 
 
+def resealed(path: Path, **facts: Any) -> None:
+    """The file as bamgate would have written it with these facts."""
+    known = json.loads(path.read_text())
+    write_sealed(path, {name: value for name, value in (known | facts).items() if name != "sha256"})
+
+
+def relisted(path: Path, text: str) -> None:
+    """The file with this text, and its new hash in result.json."""
+    path.write_text(text)
+    result = path.with_name("result.json")
+    files = json.loads(result.read_text())["files"]
+    resealed(result, files={**files, path.name: hashlib.sha256(path.read_bytes()).hexdigest()})
+
+
+def test_an_end_that_the_losses_contradict_is_damage_with_a_new_hash_too(copy: Path) -> None:
+    path = path_of(copy, "result.json", in_cell=True)
+    resealed(path, status="diverged")
+    said = message(DataError, collect, copy)
+    assert said.startswith(f"{path.with_name('epochs.csv')}, line ")
+    assert "but result.json says 'diverged'" in said
+    assert said in verify(copy)
+    resealed(path, status="finished")
+    collect(copy)
+    rows = path.with_name("epochs.csv").read_text().splitlines()
+    last = dict(zip(rows[0].split(","), rows[-1].split(","), strict=True)) | {"test_loss": "nan"}
+    relisted(path.with_name("epochs.csv"), "\n".join([*rows[:-1], ",".join(last.values())]) + "\n")
+    assert "test_loss nan, but result.json says 'finished'" in message(DataError, collect, copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        *[("result.json", kind) for kind in ("folder", "pipe", "link")],
+        *[("config.json", "folder"), ("gates.csv", "folder"), ("epochs.csv", "pipe"), ("study.json", "folder")],
+    ],
+)
+def test_what_is_not_a_file_is_damage_and_nothing_is_trained_again(copy: Path, name: str, kind: str) -> None:
+    path = path_of(copy, name, in_cell=name != "study.json")
+    path.unlink()
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to("nowhere")}[kind]()
+    assert f"{path} is not a file; move it away" in verify(copy)
+    for reader in (collect, report):
+        assert message(DataError, reader, copy) == f"{path} is not a file; move it away"
+
+
+def test_outcomes_that_are_a_pipe_stop_nobody(copy: Path) -> None:
+    path = path_of(copy, "outcomes.csv.gz", in_cell=True)
+    path.unlink()
+    os.mkfifo(path)
+    assert message(DataError, report, copy) == f"{path} is not a file; move it away"
+
+
+@pytest.mark.parametrize("files", [[1], {"epochs.csv": 1}, {"../runs.csv": "0" * 64}, {"/dev/zero": "0" * 64}])
+def test_a_list_of_files_that_is_none_is_damage(copy: Path, files: object) -> None:
+    path = path_of(copy, "result.json", in_cell=True)
+    resealed(path, files=files)
+    assert message(DataError, collect, copy).startswith(f"{path} is damaged: its list of files is not one; ")
+    assert len(verify(copy)) > 0
+
+
+@pytest.mark.parametrize(
+    "gate", [None, "tanh", {"name": "tanh"}, {"name": 1, "fingerprint": "0", "source_sha256": "0"}]
+)
+def test_a_configuration_that_does_not_say_its_gate_is_damage(copy: Path, gate: object) -> None:
+    path = path_of(copy, "config.json", in_cell=True)
+    relisted(path, json.dumps(json.loads(path.read_text()) | {"gate": gate}))
+    for reader in (collect, load):
+        assert message(DataError, reader, copy).startswith(f"{path} does not say which gate ")
+
+
+def test_an_environment_that_lacks_a_fact_is_damage(copy: Path) -> None:
+    path = path_of(copy, "environment.json", in_cell=True)
+    relisted(path, json.dumps({"schema": 1}))
+    assert message(DataError, collect, copy).startswith(f"{path} does not say 'device'; ")
+
+
+def test_cells_that_are_a_file_are_damage(copy: Path) -> None:
+    shutil.rmtree(copy / "cells")
+    (copy / "cells").write_text("")
+    for words in (["status", str(copy)], ["run", str(copy)], ["merge", str(copy), "--out", str(copy.parent / "all")]):
+        told = bamgate("study", *words)
+        assert (told.returncode, told.stderr) == (4, f"bamgate: {copy / 'cells'} is not a folder; move it away\n")
+
+
 def test_a_removed_configuration_does_not_remove_the_cell_from_the_tables(copy: Path) -> None:
     path = path_of(copy, "config.json", in_cell=True)
     path.unlink()
@@ -268,3 +356,42 @@ def test_counts_in_the_tables_are_held_against_each_other(copy: Path) -> None:
     fields[at] = str(int(fields[at]) + 1)
     (copy / "runs.csv").write_text("\n".join([lines[0], ",".join(fields), *lines[2:]]) + "\n")
     assert message(DataError, report, copy).startswith(f"cell {cell}: runs.csv says correct ")
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+def test_another_margin_in_a_study_is_refused_by_all_and_added_to_by_nobody(copy: Path, sealed: bool) -> None:
+    path = copy / "study.json"
+    known = json.loads(path.read_text())
+    known["study"]["rope"] = 5.0
+    write_sealed(path, {name: value for name, value in known.items() if name != "sha256"})
+    if not sealed:
+        plain = json.loads(path.read_text())
+        del plain["sha256"]
+        path.write_text(json.dumps({**plain, "schema": 1}))
+    before = path.read_bytes()
+    for words in (
+        ["study", "add-seeds", str(copy), "1"],
+        ["study", "run", str(copy)],
+        ["report", str(copy), "--print"],
+    ):
+        told = bamgate(*words)
+        assert told.returncode == 4, words
+        assert told.stderr == f"bamgate: {path}: study_sha256 is not that of the study in it\n"
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"cells": [7]},
+        {"cells": [{"cell": "../../x", "arm": "tanh", "context": {}, "seed": 0, "epochs": 1}]},
+        *[{"gates": ["tanh"]}, {"study": "q"}, {"cells": None}],
+    ],
+)
+def test_a_study_without_its_shape_is_damage(copy: Path, change: dict[str, Any]) -> None:
+    resealed(copy / "study.json", **change)
+    said = message(DataError, StudyState, copy)
+    assert said.startswith(f"{copy / 'study.json'}: {next(iter(change))}")
+    for reader in (collect, report):
+        assert message(DataError, reader, copy) == said
+    assert len(verify(copy)) > 0

@@ -13,6 +13,7 @@ from bamgate.errors import DataError
 from bamgate.reports.analysis import analyse
 from bamgate.reports.design import design_of, restrict
 from bamgate.reports.records import Outcomes, read_records, read_runs
+from bamgate.study_file import study_digest
 
 NETWORKS = ({"model": "resnet20"}, {"model": "resnet18"}, {"model": "wrn-16-8"})
 
@@ -325,6 +326,7 @@ def test_confounds_are_named_unless_the_study_excludes_them(tmp_path: Path) -> N
     folder = made_study(tmp_path / "b", lambda arm, context, seed: 9000 + seed, arms=arms)
     study = json.loads((folder / "study.json").read_text())
     study["study"]["arms"]["tanh-half"]["gate_init"] = "zero"
+    study["study_sha256"] = study_digest(study["study"])
     (folder / "study.json").write_text(json.dumps(study))
     separated = " ".join(analysed(folder)["confounds"])
     assert "control gates" not in separated
