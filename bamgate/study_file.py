@@ -10,8 +10,8 @@ from bamgate.sealed import read_json
 
 NAME = "study.json"
 MAY_CHANGE = ("seeds", "question", "cost", "expected")  # without becoming another study
-_SHAPES = {"name": str, "study_sha256": str, "study": dict, "gates": dict, "cells": list}
-_OF_CELL = {"cell": str, "arm": str, "context": dict, "seed": int, "epochs": int}
+_SHAPES: dict[str, type] = {"name": str, "study_sha256": str, "study": dict, "gates": dict, "cells": list}
+_OF_CELL: dict[str, type] = {"cell": str, "arm": str, "context": dict, "seed": int, "epochs": int}
 
 
 def study_digest(study: dict[str, Any]) -> str:
