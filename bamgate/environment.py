@@ -13,6 +13,8 @@ from bamgate import __version__
 
 # A run goes on only where these agree: a change in any of them changes rounding, and with it the run.
 BINDING = ("torch", "device", "device_name", "threads")
+# Runs make a pair only if these agree too. The one list of what makes runs incomparable.
+EXECUTION = (*BINDING, "compile", "executor")
 BINDING_FILES = ("torchvision", "pillow")  # they decode images; bound only where a run reads image files
 FIRST_ENGINE = "single"  # trained every run of before environment.json named its engine
 _PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn", "timm")

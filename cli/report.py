@@ -88,6 +88,8 @@ def reproduce(folders: _Folders, report: _Report = None, json: _Json = False) ->
         print(f"{result.compared} values recomputed: {verdict}")
     for line in result.unchecked:
         err().print(f"not checked: {line}", markup=False)
+    if result.wording is not None:
+        err().print(f"wording not compared: written by version {result.wording}", markup=False)
     if result.differences:
         raise typer.Exit(5)
 

@@ -12,6 +12,9 @@ from bamgate.collect import collect, require_one_listing, tables_are_current
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.reports.design import Design, arms_in, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
+from bamgate.reports.words.headline import headline_words
+from bamgate.reports.words.numbers import ascii_signs, interval_words, margin, p_cell, points
+from bamgate.reports.words.verdict import WORDS, verdict_sentence
 from bamgate.runlog import PATIENCE_S
 from bamgate.storage import sole_writer
 
@@ -73,29 +76,25 @@ def _where(given: Sequence[str]) -> dict[str, str]:
 
 def show_verdicts(stats: dict[str, Any]) -> None:
     """The first sentence, then a row a comparison."""
-    console, head = out(), stats["headline"]
+    console, head = out(), headline_words(stats)
     console.print(stats["design"]["question"], markup=False)
-    for text in (head["sentence"], head["sure"], head["why"]):
+    for text in head:
         if text:
-            console.print(text, markup=False)
+            console.print(ascii_signs(text), markup=False)
     contexts = len(stats["design"]["contexts"]) > 1
     columns = [*(["context"] if contexts else []), "pairs", "mean difference", "95 % interval", "Holm p", "verdict"]
-    title = f"\nPoints above {stats['design']['reference']} on the same seeds"
+    console.print()
+    title = f"Points above {stats['design']['reference']} on the same seeds"
     grid = table(title, "arm", *columns, text=("context", "verdict"))
     for row in stats["contrasts"]:
         t = row["t"]
-        interval = "-" if t["low"] is None else f"{t['low']:+.2f} to {t['high']:+.2f}"
-        mean = "-" if t["mean"] is None else f"{t['mean']:+.2f}"
-        p = "-" if row["holm_p"] is None else _p(row["holm_p"])
+        numbers = [str(t["n"]), points(t["mean"]), interval_words(t), p_cell(row["holm_p"])]
         names = [row["arm"], row["context"]] if contexts else [row["arm"]]
-        grid.add_row(*names, str(t["n"]), mean, interval, p, row["verdict"]["word"])
+        grid.add_row(*names, *map(ascii_signs, numbers), WORDS[row["verdict"]["code"]])
     console.print(grid)
     for row in stats["across"]:
-        console.print(f"{row['arm']} over all contexts: {row['verdict_new']['sentence']}", markup=False)
+        sentence = ascii_signs(verdict_sentence(row["verdict_new"]))
+        console.print(f"{row['arm']} over all contexts: {sentence}", markup=False)
     if not stats["design"]["rope_declared"]:
-        note = f"no margin was declared: {stats['design']['rope']:g} points were taken as too small to matter (--rope)"
-        err().print(note, markup=False)
-
-
-def _p(p: float) -> str:
-    return "<0.0001" if p < 0.0001 else f"{p:.4f}"
+        note = f"no margin was declared: {margin(stats['design']['rope'])} was taken as too small to matter (--rope)"
+        err().print(ascii_signs(note), markup=False)

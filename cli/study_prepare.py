@@ -17,9 +17,11 @@ from bamgate.cli.study_show import show_end
 from bamgate.collect import collect
 from bamgate.data import default_workers, find_dataset
 from bamgate.devices import resolve_device
+from bamgate.environment import EXECUTION
 from bamgate.errors import UsageError
 from bamgate.experiment import Execution, StoppedError
 from bamgate.gate_names import refuse_unprintable
+from bamgate.reports.words.peeking import PRICE
 from bamgate.sealed import read_json
 from bamgate.studies.catalogue import begun_in, count_cells, file_of, find_study
 from bamgate.studies.code import gate_loader
@@ -36,13 +38,7 @@ from bamgate.studies.study import Study, contexts
 from bamgate.studies.supervise import Aside, Supervisor
 
 _KINDS = 10_000  # to which cells are counted before they are expanded, seeds apart
-EXECUTION = ("torch", "device", "device_name", "threads")
-# Of twenty thousand simulated studies of two equal arms, paired t tests at 0.05 after each look: 8.8 % and 16.9 %.
-PEEKING = (
-    "Seeds added because of what was seen make p values too small: where there is no difference, p < 0.05 comes up in "
-    "9 % of studies, not 5 %, after looks at 5 and at 10 seeds, in 17 % after a look at each from 3 to 10. "
-    "Say that they were added; study.json keeps it."
-)
+PEEKING = f"{PRICE} Say that they were added; study.json keeps it."
 
 
 class Given(NamedTuple):
@@ -181,7 +177,7 @@ def conclude(out: Path, aside: dict[str, Aside]) -> None:
 
 
 def ways_of(runs: Iterable[dict[str, Any]]) -> str:
-    """In which ways the runs were executed; empty where it was one."""
+    """In which ways the runs were executed; empty if it was one."""
     runs = list(runs)
     values = {name: sorted({str(run[name]) for run in runs}) for name in EXECUTION}
     return "; ".join(f"{name} {', '.join(found)}" for name, found in values.items() if len(found) > 1)

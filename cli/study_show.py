@@ -7,12 +7,11 @@ from typing import Any
 from rich.table import Table
 
 from bamgate.cli.console import out, table
+from bamgate.reports.words.runs import FEW, FEW_PAIRS, not_compared
 from bamgate.studies.catalogue import count_cells
 from bamgate.studies.compare import ArmRow
 from bamgate.studies.state import MISSING, RUNNING, CellState, count
 from bamgate.studies.study import Study
-
-FEW_PAIRS = 6  # below, not even the sign test can reach p < 0.05
 
 
 def show_catalogue(studies: Iterable[Study]) -> None:
@@ -34,7 +33,8 @@ def show_plan(facts: dict[str, Any]) -> None:
     console.print(f"{'cells':<10} {facts['cells']}, {len(facts['missing'])} missing in {facts['out']}", markup=False)
     if "kinds" not in facts:
         return
-    grid = table("\nMeasured here, of the missing cells", "network", "data", "attention", "cells", "ms a step", "hours")
+    console.print()
+    grid = table("Measured here, of the missing cells", "network", "data", "attention", "cells", "ms a step", "hours")
     for kind in facts["kinds"]:
         names = (kind["model"], kind["dataset"], kind["attention"], str(kind["cells"]))
         grid.add_row(*names, f"{kind['step_ms']:.1f}", f"{kind['hours']:.2f}")
@@ -70,9 +70,9 @@ def show_end(folder: Path, rows: list[ArmRow], states: Iterable[CellState], ways
     console = out()
     console.print(arms_table(rows, comparable=not ways))
     if ways:
-        console.print(f"not compared: the cells were executed in different ways ({ways})", markup=False)
+        console.print(not_compared(ways), markup=False)
     elif 0 < max((len(row.differences) for row in rows), default=0) < FEW_PAIRS:
-        console.print(f"fewer than {FEW_PAIRS} pairs: what the seeds do alone may be as large", markup=False)
+        console.print(FEW, markup=False)
     for state in states:
         if state.status == "diverged":
             console.print(f"diverged: {state.name} (counted as it ended)", markup=False)

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from bamgate.cli.console import err, out, table
 from bamgate.reports import summary
-
-FEW_PAIRS = 6  # below, not even the sign test can reach p < 0.05
+from bamgate.reports.words.runs import FEW, FEW_PAIRS, not_compared
 
 
 def show_summary(folder: Path, next_command: str) -> None:
@@ -41,7 +40,7 @@ def _show_differences(folder: Path, gates: list[str]) -> None:
     ways = summary.executions(folder)
     if len(gates) > 1 and len(ways) > 1:
         kinds = "; ".join(f"{name} {', '.join(map(str, ways[name].unique()))}" for name in ways.columns)
-        out().print(f"not compared: the cells were executed in different ways ({kinds})", markup=False)
+        out().print(not_compared(kinds), markup=False)
         return
     reference = "sigmoid" if "sigmoid" in gates else gates[0]
     pairs = 0
@@ -56,7 +55,7 @@ def _show_differences(folder: Path, gates: list[str]) -> None:
             markup=False,
         )
     if 0 < pairs < FEW_PAIRS:
-        out().print(f"fewer than {FEW_PAIRS} pairs: what the seeds do alone may be as large", markup=False)
+        out().print(FEW, markup=False)
 
 
 def _show_sites(folder: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from bamgate.environment import EXECUTION
 from bamgate.errors import DataError
 from bamgate.tables import GATES, RUNS, Columns, columns_in, is_regular, parse_rows, plain_text, read_text, split
 
@@ -62,7 +63,7 @@ def refuse(frame: pd.DataFrame, path: Path, column: str, wrong: Any, why: Callab
 
 NEEDED = [
     *("arm", "cell", "seed", "correct", "total", "status", "gate", "dataset", "model", "attention", "epochs", "params"),
-    *("macs", "device", "device_name", "threads", "torch", "compile", "executor", "design_sha256"),
+    *("macs", *EXECUTION, "design_sha256"),
 ]
 
 

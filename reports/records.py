@@ -22,7 +22,6 @@ PARTS = {  # of a count in the same row
     "epochs.csv": {"train_total": ["train_correct"], "test_total": ["test_correct", "test_top5_correct"]},
     "gates.csv": {"values": ["attenuated", "relatively_attenuated", "saturated"]},
 }
-EXECUTION = ("torch", "device", "device_name", "threads", "compile", "executor")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""A report's numbers again, from the CSV files alone, and what differs."""
+"""A report's numbers again, from the CSV files alone, and what differs.
+
+Numbers are compared exactly; wording only if stats.json is of this version.
+"""
 
 import csv
 import itertools
@@ -17,8 +20,9 @@ from bamgate.reports.analysis import SCHEMA, analyse
 from bamgate.reports.build import frame_text, page_figure, pictures_of, provenance_of
 from bamgate.reports.design import Design, design_of
 from bamgate.reports.figures import FIGURES
-from bamgate.reports.pages import PageFigure, write_pages
+from bamgate.reports.pages import PageFigure, write_pages, write_tables
 from bamgate.reports.records import Outcomes, Records, read_records, read_runs
+from bamgate.reports.stored import COLUMNS_OF_1, comparable, read_provenance, read_stats
 from bamgate.tables import read_text
 
 DECLARED = (
@@ -52,15 +56,21 @@ class Difference(NamedTuple):
 
 
 class Reproduction(NamedTuple):
-    """How many values were compared, which differ, and what could not be recomputed for want of files."""
+    """How many values were compared, and what differs.
+
+    Args:
+        unchecked: what could not be recomputed because files are not here.
+        wording: the version that wrote the report, if its wording was not compared.
+    """
 
     compared: int
     differences: list[Difference]
     unchecked: list[str]
+    wording: str | None
 
 
 def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
-    """Recompute statistics, figure data and tables, and hold them against the report.
+    """Recompute statistics, figure data and tables, and hold them against the report; wording as said above.
 
     Raises:
         DataError: there is no report, or a file is damaged.
@@ -77,19 +87,31 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
     records = read_records(folders, design, runs)
     found: dict[str, Any] = json.loads(json.dumps(analyse(design, records, Outcomes(folders))))
     unchecked = _without_images(stored, found)
-    comparison = _Comparison()
+    wording = _other_writer(stored, provenance)
+    comparison = _Comparison(without=frozenset() if stored["schema"] == SCHEMA else COLUMNS_OF_1)
     _compare_designs(comparison, folders, design, runs)
-    comparison.values("stats.json", stored, found)
+    comparison.values("stats.json", *comparable(stored, found))
     figures = _compare_figures(comparison, report, design.shown, records, found)
     comparison.values("figures (sha256)", provenance.get("pictures_sha256", {}), pictures_of(report))
     with tempfile.TemporaryDirectory() as folder:
-        # With the report's own list of inputs: the order of their rows is no matter.
-        write_pages(found, figures, Path(folder), provenance=provenance)
-        _compare_pages(comparison, report, Path(folder))
+        # With the report's own list of inputs: the order of their rows does not matter.
+        if wording is None:
+            write_pages(found, figures, Path(folder), provenance=provenance)
+        else:
+            write_tables(found, Path(folder), provenance=provenance)
+        _compare_pages(comparison, report, Path(folder), wording=wording is None)
     inputs = [_contents(made.get("inputs_sha256", {})) for made in (provenance, provenance_of(records, folders))]
     if inputs[0] != inputs[1]:
         unchecked.append("the CSV files are not, byte for byte, those that the report was made of")
-    return Reproduction(comparison.compared, comparison.differences, unchecked)
+    return Reproduction(comparison.compared, comparison.differences, unchecked, wording)
+
+
+def _other_writer(stored: dict[str, Any], provenance: dict[str, Any]) -> str | None:
+    """The version that wrote the report, if it is not the one that runs."""
+    writer = provenance["versions"].get("bamgate")
+    if stored["schema"] != SCHEMA:
+        return f"{writer} (stats.json version {stored['schema']})"
+    return None
 
 
 def _contents(inputs: dict[str, str]) -> list[tuple[str, str]]:
@@ -122,7 +144,7 @@ def _compare_figures(
     return figures
 
 
-def _compare_pages(comparison: "_Comparison", report: Path, made: Path) -> None:
+def _compare_pages(comparison: "_Comparison", report: Path, made: Path, *, wording: bool) -> None:
     for folder, endings in (("tables", (".csv", ".tex")), (".", (".html", ".md", ".tex"))):
         paths = {p.name for p in [*(made / folder).iterdir(), *(report / folder).glob("*")] if p.suffix in endings}
         for name in sorted(paths):
@@ -130,40 +152,8 @@ def _compare_pages(comparison: "_Comparison", report: Path, made: Path) -> None:
             where = name if folder == "." else f"{folder}/{name}"
             if name.endswith(".csv"):
                 comparison.tables(where, *texts)
-            else:
+            elif wording:
                 comparison.lines(where, *texts)
-
-
-def read_stats(path: Path) -> dict[str, Any]:
-    """stats.json; DataError where it is missing, damaged or of another version."""
-    content = _read_json(path)
-    if content.get("schema") != SCHEMA:
-        raise DataError(f"{path} has schema version {content.get('schema')}, this bamgate reads version {SCHEMA}")
-    return content
-
-
-def read_provenance(path: Path) -> dict[str, Any]:
-    """provenance.json; DataError where it is missing, damaged or lacks what the pages show."""
-    content = _read_json(path)
-    needed = {name: content.get(name) for name in ("inputs_sha256", "runs", "versions")}
-    runs = needed["runs"]
-    needed |= {f"runs.{name}": runs.get(name) if isinstance(runs, dict) else None for name in ("git_commit", "env_id")}
-    for name, value in needed.items():
-        if not isinstance(value, list if "." in name else dict):
-            raise DataError(f"{path}: {name} is missing, or is not as bamgate wrote it")
-    return content
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise DataError(f"{path} is missing: there is no report to hold the numbers against")
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is damaged: {error}") from None
-    if not isinstance(content, dict):
-        raise DataError(f"{path} is damaged: it holds no object")
-    return content
 
 
 def _text(path: Path) -> str:
@@ -182,9 +172,14 @@ def _without_images(stored: dict[str, Any], found: dict[str, Any]) -> list[str]:
 
 
 class _Comparison:
-    """Walks two trees side by side and keeps what differs."""
+    """Walks two trees side by side and keeps what differs.
 
-    def __init__(self) -> None:
+    Args:
+        without: columns of tables that are not compared.
+    """
+
+    def __init__(self, without: frozenset[str]) -> None:
+        self._without = without
         self.compared = 0
         self.differences: list[Difference] = []
 
@@ -220,7 +215,7 @@ class _Comparison:
 
     def tables(self, where: str, stored: str, found: str) -> None:
         try:
-            rows = [list(csv.reader(text.splitlines())) for text in (stored, found)]
+            rows = [self._read(text) for text in (stored, found)]
         except csv.Error as error:  # of the report's: a field of more than 131,072 characters
             self._leaf(where, f"no table ({error})", "a table")
             return
@@ -233,6 +228,11 @@ class _Comparison:
         for line, (old, new) in enumerate(zip(*rows, strict=True), start=1):
             for column, (one, other) in enumerate(zip(old, new, strict=True)):
                 self._leaf(f"{where}, line {line}, column {rows[0][0][column]!r}", _number(one), _number(other))
+
+    def _read(self, text: str) -> list[list[str]]:
+        rows = list(csv.reader(text.splitlines()))
+        left_out = {number for number, name in enumerate(rows[0] if rows else []) if name in self._without}
+        return [[cell for number, cell in enumerate(row) if number not in left_out] for row in rows]
 
 
 def _parting(old: str, new: str) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bamgate.environment import EXECUTION
 from bamgate.reports.frames import last_gates_frame, runs_frame
 
 
@@ -20,12 +21,9 @@ def diverged(folder: Path) -> pd.DataFrame:
     return runs.loc[runs["status"] == "diverged", ["gate", "seed"]]
 
 
-EXECUTION = ["torch", "device", "device_name", "threads", "compile", "executor"]
-
-
 def executions(folder: Path) -> pd.DataFrame:
     """The ways in which the cells were executed, one a row, the columns that differ. One row or none: comparable."""
-    ways = runs_frame(folder)[EXECUTION].drop_duplicates()
+    ways = runs_frame(folder)[list(EXECUTION)].drop_duplicates()
     return ways.loc[:, ways.nunique() > 1] if len(ways) > 1 else ways.iloc[:1]
 
 

@@ -132,7 +132,7 @@ def _contrast(runs: pd.DataFrame, design: Design, context: str, arm: str) -> dic
     planning: dict[str, Any] = {"n": len(d), "mde_points": None, "seeds_needed": None}
     if t["sd"] and len(d) > 2:
         planning |= {"mde_points": 1.5 * t["sd"], "seeds_needed": 40, "power_at_rope": 0.3}
-    return {**beside, "t": t, "planning": planning, "verdict": {"word": "undecided" if len(d) > 1 else None}}
+    return {**beside, "t": t, "planning": planning, "verdict": {"code": "undecided" if len(d) > 1 else None}}
 
 
 def _t(d: list[float]) -> tuple[dict[str, Any], float | None]:

@@ -8,6 +8,9 @@ from csv_samples import made_study
 from bamgate.reports.analysis.across import across
 from bamgate.reports.design import Design, design_of
 from bamgate.reports.records import read_runs
+from bamgate.reports.words.numbers import ascii_signs
+from bamgate.reports.words.status import why
+from bamgate.reports.words.verdict import verdict_sentence
 
 CONTEXTS = ({"model": "resnet20"}, {"model": "resnet56"}, {"model": "vgg11"})
 
@@ -24,23 +27,27 @@ def row_of(design: Design, differences: list[list[float]]) -> dict[str, Any]:
     return row
 
 
+def said(row: dict[str, Any]) -> str:
+    return ascii_signs(verdict_sentence(row["verdict_new"]))
+
+
 @pytest.mark.parametrize(
     ("differences", "sentence"),
     [
         (
             [[-10.0, -10.0], [-10.0, -10.0]],
-            "Undecided: every one of 2 contexts differs by exactly -10 points; without a spread there is nothing to "
-            "judge by, nor to tell the contexts that are missing from.",
+            "Undecided: all 2 contexts differ by exactly -10 points, so there is no spread to judge by. "
+            "How many contexts are missing cannot be estimated.",
         ),
         (
             [[1.0, 3.0], [-1.0, -3.0], [0.5, 0.5]],
-            "Undecided: +0.17 points, 95 % interval -4.85 to +5.19, Holm-adjusted p 0.8995; how many contexts are "
-            "missing cannot be told: more networks or data sets are needed, not more seeds.",
+            "Undecided: +0.17 points, 95 % interval -4.85 to +5.19, Holm-adjusted p = 0.8995; how many contexts "
+            "are missing cannot be estimated: it takes more networks or data sets, not more seeds.",
         ),
     ],
 )
 def test_the_sentence_counts_contexts(design: Design, differences: list[list[float]], sentence: str) -> None:
-    assert row_of(design, differences)["verdict_new"]["sentence"] == sentence
+    assert said(row_of(design, differences)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -57,12 +64,9 @@ def test_the_sentence_counts_contexts(design: Design, differences: list[list[flo
 )
 def test_no_word_is_of_another_unit(design: Design, differences: list[list[float]]) -> None:
     row = row_of(design, differences)
-    sentence = row["verdict_new"]["sentence"].replace("not more seeds", "").replace("of one seed", "")
-    found = [
-        sentence,
-        row["verdict_new"]["status"],
-        *(row["across"][part]["status"] for part in ("cells", "mixed", "meta")),
-    ]
+    sentence = said(row).replace("not more seeds", "").replace("of one seed", "")
+    parts = [row["across"][part] for part in ("cells", "mixed", "meta")]
+    found = [sentence, *(why(part) for part in parts if part["status"] != "ok")]
     assert not [text for text in found if " cell" in text or "cells" in text]
     assert "seed" not in sentence
     assert "pair" not in sentence

@@ -57,7 +57,7 @@ def test_differences_hold_runs_pairs_and_the_interval() -> None:
     frame = frame_of("differences", design, records)
     assert frame.loc[frame["kind"] == "difference", ["seed", "value"]].to_numpy().tolist() == [[0, 1], [1, 2], [2, 3]]
     (mean,) = frame[frame["kind"] == "mean"].itertuples()
-    assert (mean.value, mean.n, mean.word) == (2.0, 3, "undecided")
+    assert (mean.value, mean.n, mean.verdict) == (2.0, 3, "undecided")
     assert (mean.low, mean.high) == pytest.approx((2 - T_2 / math.sqrt(3), 2 + T_2 / math.sqrt(3)))
     assert frame.loc[frame["kind"] == "diverged", ["arm", "seed"]].to_numpy().tolist() == [["tanh", 3]]
     assert (frame["kind"] == "run").sum() == 7

@@ -10,23 +10,31 @@ import pytest
 from report_samples import FIGURE_NAMES, PROVENANCE, figures, sample
 
 from bamgate.reports.pages import write_pages
-from bamgate.reports.pages.document import Callout, Details, Facts, FigureRef, Paragraph, Table
 from bamgate.reports.pages.markdown import front_matter
-from bamgate.reports.pages.numbers import (
+from bamgate.reports.words.document import Callout, Details, Facts, FigureRef, Paragraph, Table
+from bamgate.reports.words.gate_properties import confound_sentence
+from bamgate.reports.words.numbers import (
+    amount,
+    ascii_signs,
     count,
     interval,
+    margin,
     number,
     p_cell,
     p_value,
     percent,
+    percent_bounded,
     points,
+    points_of,
     probability,
     ratio,
     seeds,
     share,
 )
-from bamgate.reports.pages.prose import compose
-from bamgate.reports.pages.sections.common import sentence, tone_of
+from bamgate.reports.words.peeking import PRICE
+from bamgate.reports.words.prose import compose
+from bamgate.reports.words.sections.common import tone_of
+from bamgate.reports.words.verdict import WORDS
 
 KINDS = ("plain", "contexts", "interim", "one-seed", "diverged", "hostile", "added")
 
@@ -96,7 +104,12 @@ def rows_of(stats: dict[str, Any], name: str) -> list[tuple[str, ...]]:
         (count(3, "seed"), "3 seeds"),
         (seeds([4, 0, 1, 2, 7]), "0–2, 4, 7"),
         (seeds([]), "none"),
-        (sentence("from -1.36 to 0.2 (-2 points) of a-1 and x=-3"), "from −1.36 to 0.2 (−2 points) of a-1 and x=-3"),
+        (points_of(-1.356), "−1.36 points"),
+        (points_of(0.5, exact=True), "+0.5 points"),
+        (amount(1.0), "1 point"),
+        (margin(0.25), "±0.25 points"),
+        (percent_bounded(0.004), "under 1 %"),
+        (ascii_signs(points_of(-1.356)), "-1.36 points"),
     ],
 )
 def test_numbers_are_written_as_a_reader_expects(text: str, expected: str) -> None:
@@ -104,7 +117,7 @@ def test_numbers_are_written_as_a_reader_expects(text: str, expected: str) -> No
 
 
 def test_a_verdict_has_the_colour_of_its_class() -> None:
-    words = ["better", "worse, size may be negligible", "equivalent", "undecided", "interim", "something new"]
+    words = ["better", "worse-maybe-negligible", "equivalent", "undecided", "interim", "something new"]
     assert [tone_of(word) for word in words] == ["better", "worse", "equivalent", "undecided", "interim", "undecided"]
 
 
@@ -115,14 +128,14 @@ def test_the_first_screen_says_what_how_sure_and_why() -> None:
     assert figure == FigureRef("differences")
     headline, row = stats["headline"], stats["contrasts"][0]
     assert row["arm"] == headline["arm"] == "tanh"
-    assert card.word.lower() == headline["word"] == row["verdict"]["word"]
+    assert card.word.lower() == WORDS[headline["code"]] == WORDS[row["verdict"]["code"]]
     assert [term for term, _ in card.points] == ["How sure", "Why"]
     shown = [plain(text) for _, text in card.figures]
     t = row["t"]
     low, high = (f"{abs(t[name]):.2f}" for name in ("low", "high"))
     assert shown[0] == f"−{abs(t['mean']):.2f} points"
     assert shown[1].replace("−", "").replace("+", "") == f"[{low}, {high}]"
-    assert shown[2:] == ["5 seeds", f"{row['holm_p']:.4f}", "±1.00 points"]
+    assert shown[2:] == ["5 seeds", f"{row['holm_p']:.4f}", "±1 point"]
 
 
 def test_the_numbers_of_the_arms_are_those_of_the_statistics() -> None:
@@ -142,7 +155,7 @@ def test_the_numbers_of_the_arms_are_those_of_the_statistics() -> None:
         found = [float(part) for part in limits.replace("−", "-").strip("[]").split(", ")]
         assert found == pytest.approx([row["t"]["low"], row["t"]["high"]], abs=0.00501)
         assert holm == ("< 0.0001" if row["holm_p"] < 1e-4 else f"{row['holm_p']:.4f}")
-        assert word.split(";")[0] == row["verdict"]["word"]
+        assert word.split(";")[0] == WORDS[row["verdict"]["code"]]
 
 
 def test_a_number_that_is_changed_in_the_statistics_changes_on_the_page() -> None:
@@ -215,15 +228,14 @@ def test_one_seed_has_no_interval() -> None:
     assert "n = 1, no interval" in text
     assert rows_of(stats, "arms")[1][5:] == ("n = 1, no interval", "–", "undecided")
     assert "[" not in rows_of(stats, "arms")[1][5]
-    assert "none: needs at least 2 pairs." in text
+    assert "none: a test needs at least 2 pairs." in text
 
 
 def test_contexts_name_the_population_that_each_interval_speaks_of() -> None:
     stats = sample("contexts")
     text = said(stats)
-    cells = stats["across"][0]["across"]["cells"]
-    assert f"95 % interval for {cells['these_population']}" in text
-    assert f"for {cells['population']}" in text
+    assert "95 % interval for these networks and data sets only" in text
+    assert "for a new network or data set like these" in text
     assert "prediction interval" in text
     assert len(rows_of(stats, "seeds-3")) == 4
     card = compose(stats, FIGURE_NAMES, PROVENANCE).opening[0]
@@ -246,8 +258,8 @@ def test_a_diverged_run_is_counted_named_and_left_out() -> None:
 
 def test_added_seeds_are_named_with_what_they_do_to_p() -> None:
     text = said(sample("added"))
-    assert "Seeds 8–9 are not of the plan that the study declared" in text
-    assert "the p values and intervals are too sure of themselves" in text
+    assert "Seeds 8–9 are not in the plan that the study declared" in text
+    assert PRICE in text
     assert "Seeds were added" not in said(sample())
 
 
@@ -260,7 +272,7 @@ def test_every_confound_is_named() -> None:
     stats = sample()
     text = said(stats)
     assert len(stats["confounds"]) > 2
-    assert all(plain(sentence(confound)) in text for confound in stats["confounds"])
+    assert all(plain(confound_sentence(confound)) in text for confound in stats["confounds"])
 
 
 def test_every_figure_has_one_place_known_or_not() -> None:
@@ -296,7 +308,7 @@ def test_front_matter_is_yaml_with_the_same_numbers(kind: str, tmp_path: Path) -
         t = stats["contrasts"][0]["t"]
         assert (head["n"], head["difference"], head["interval"]) == (t["n"], t["mean"], [t["low"], t["high"]])
         assert head["p_holm"] == stats["contrasts"][0]["holm_p"]
-        assert head["verdict"] == stats["headline"]["word"]
+        assert head["verdict"] == stats["headline"]["code"]
     elif kind == "contexts":
         assert (head["n"], head["n_of"]) == (3, "contexts")
         assert head["difference"] == stats["across"][0]["across"]["cells"]["mean"]

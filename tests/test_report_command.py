@@ -49,7 +49,7 @@ def test_a_report_is_all_its_files(study: Path) -> None:
     assert {f"tables/{name}.{end}" for name in tables for end in ("csv", "tex")} <= set(files)
     stats = json.loads(files["stats.json"])
     t = stats["contrasts"][0]["t"]
-    assert f'verdict: "{stats["headline"]["word"]}"\n' in files["report.md"].decode()
+    assert f'verdict: "{stats["headline"]["code"]}"\n' in files["report.md"].decode()
     assert f"interval {t['low']:+.2f} to {t['high']:+.2f}".replace("-", "−") in files["report.html"].decode()
     provenance = json.loads(files["provenance.json"])
     assert set(provenance["inputs_sha256"]) == {f"s/{n}" for n in ("runs.csv", "epochs.csv", "gates.csv", "study.json")}
@@ -200,5 +200,5 @@ def test_tables_that_lag_behind_the_cells_are_rebuilt(tmp_path: Path) -> None:
     (tmp_path / "out" / "runs.csv").unlink()
     shown = bamgate("report", str(tmp_path / "out"), "--print")
     assert shown.returncode == 0, shown.stderr
-    assert "no margin was declared: 0.5 points were taken" in shown.stderr
+    assert "no margin was declared: ±0.5 points was taken" in shown.stderr
     assert (tmp_path / "out" / "runs.csv").is_file()

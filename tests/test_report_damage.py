@@ -18,7 +18,8 @@ from bamgate.collect import collect
 from bamgate.errors import BamgateError, DataError
 from bamgate.reports.design import Design, design_of, restrict
 from bamgate.reports.records import read_records, read_runs
-from bamgate.reports.reproduce import _Comparison, read_provenance, read_stats
+from bamgate.reports.reproduce import _Comparison
+from bamgate.reports.stored import read_provenance, read_stats
 from bamgate.tables import RUNS, read_rows
 
 WRONG = ("missing", None, 7, -1.5, "x", [], {}, [[]], float("nan"))
@@ -92,7 +93,7 @@ def test_what_a_report_lacks_is_named(tmp_path: Path) -> None:
 
 
 def test_a_field_of_any_length_in_a_reports_table_is_a_difference() -> None:
-    comparison = _Comparison()
+    comparison = _Comparison(frozenset())
     comparison.tables("tables/x.csv", "a,b\n" + "x" * 200_000 + ",1\n", "a,b\n1,2\n")
     (one,) = comparison.differences
     assert one.where == "tables/x.csv"

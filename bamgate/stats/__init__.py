@@ -1,4 +1,4 @@
-"""Statistics of paired runs: numbers in, small frozen results out, each with its status and its library call.
+"""Statistics of paired runs: numbers in, small frozen results out, each with its status code and its library call.
 
 The seed is the unit; a difference is treatment minus control in percentage points. Nothing draws from global
 randomness.
@@ -52,12 +52,14 @@ from bamgate.stats.planning import power_curve as power_curve
 from bamgate.stats.ranks import Friedman as Friedman
 from bamgate.stats.ranks import friedman as friedman
 from bamgate.stats.result import Result as Result
-from bamgate.stats.verdict import WORDS as WORDS
+from bamgate.stats.verdict import REASONS as REASONS
+from bamgate.stats.verdict import VERDICTS as VERDICTS
 from bamgate.stats.verdict import Verdict as Verdict
 from bamgate.stats.verdict import verdict as verdict
 
 __all__ = [
-    "WORDS",
+    "REASONS",
+    "VERDICTS",
     "Across",
     "BayesFactors",
     "Bootstrap",

@@ -7,7 +7,7 @@ cell's own precision badly, so that weights made from it (meta-analysis) are noi
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from bamgate.stats.meta import MetaAnalysis, meta_analysis
 from bamgate.stats.mixed import MixedModel, mixed_model
 from bamgate.stats.pairs import Floats
 from bamgate.stats.result import Result
+from bamgate.stats.status import EQUAL_CONTEXTS, FEW_CONTEXTS, NO_CONTEXTS
 
 SAME = 1e-9  # points; one image in a million is worth 1e-4
 
@@ -27,9 +28,9 @@ class CellMeans(Result):
     Attributes:
         k: cells.
         mean, sd: of the cell means.
-        t, df, p, low, high: t test over cell means; the claim of `population`.
+        t, df, p, low, high: t test over cell means: the claim about a new cell like these.
         these_low, these_high: 95 % interval of the mean over exactly these cells, from the spread between seeds
-            within cells: the claim of `these_population`. None where no cell has two seeds or none varies.
+            within cells: the claim about these cells only. None if no cell has two seeds or none varies.
     """
 
     call: ClassVar[str] = (
@@ -44,10 +45,8 @@ class CellMeans(Result):
     p: float | None = None
     low: float | None = None
     high: float | None = None
-    population: str = "a new network or data set like these"
     these_low: float | None = None
     these_high: float | None = None
-    these_population: str = "these networks and data sets only"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,15 +86,15 @@ def _cell_means(cells: list[Floats]) -> CellMeans:
 
     k = len(cells)
     if k == 0:
-        return CellMeans(k=0, status="no contexts")
+        return CellMeans(k=0, status=NO_CONTEXTS)
     means = np.array([x.mean() for x in cells])
     mean = float(means.mean())
     these_low, these_high = _these_cells(cells, mean)
     if k < 2:
-        return CellMeans(k=k, mean=mean, these_low=these_low, these_high=these_high, status="needs at least 2 contexts")
+        return CellMeans(k=k, mean=mean, these_low=these_low, these_high=these_high, status=FEW_CONTEXTS)
     if np.ptp(means) <= SAME:
-        status = "all context means are equal: no spread to judge by"
-        return CellMeans(k=k, mean=mean, sd=0.0, df=k - 1, these_low=these_low, these_high=these_high, status=status)
+        limits: dict[str, Any] = {"these_low": these_low, "these_high": these_high}
+        return CellMeans(k=k, mean=mean, sd=0.0, df=k - 1, **limits, status=EQUAL_CONTEXTS)
     test = stats.ttest_1samp(means, 0)
     interval = test.confidence_interval(0.95)
     return CellMeans(

@@ -9,6 +9,7 @@ import numpy as np
 from bamgate.stats.noncentral import noncentrality
 from bamgate.stats.pairs import Pairs, no_spread, too_few
 from bamgate.stats.result import Result
+from bamgate.stats.status import CONSTANT_ARMS
 
 MEANINGFUL = 0.75  # P(A > B) that the upper limit must reach: Bouthillier et al. 2021, arXiv 2103.03098
 
@@ -123,7 +124,7 @@ def unpaired(pairs: Pairs) -> Unpaired:
 
     a, b = (np.array(arm, dtype=np.float64) for arm in (pairs.treatment, pairs.control))
     constant = [len(set(arm)) < 2 for arm in (pairs.treatment, pairs.control)]
-    status = too_few(pairs) or ("both arms are constant: no spread to judge by" if all(constant) else None)
+    status = too_few(pairs) or (CONSTANT_ARMS if all(constant) else None)
     if status:
         return Unpaired(status=status)
     base = b[0] if constant[1] else a[0]  # scipy warns of a constant arm unless it is 0

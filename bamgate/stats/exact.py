@@ -11,11 +11,11 @@ import numpy as np
 
 from bamgate.stats.pairs import Pairs, too_few
 from bamgate.stats.result import Result, listen
+from bamgate.stats.status import ALL_TIE, FAILED
 
 MOST_EXACT = 20  # 2**20 sign flips
 RESAMPLES = 99_999
 _BATCH = 2_000
-ALL_TIE = "every pair ties: nothing to test"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class SignFlip(Result):
 
     call: ClassVar[str] = (
         "all sign flips of the whole-number differences; equals scipy.stats.permutation_test((a, b), "
-        'sum of a - b, permutation_type="samples", n_resamples=inf)'
+        'sum of a - b, permutation_type="samples"), all of them'
     )
     p: float | None = None
     smallest_p: float | None = None
@@ -113,7 +113,7 @@ def rank_differences(differences: Sequence[int]) -> SignedRank:
     method = stats.PermutationMethod(n_resamples=np.inf) if name == "permutation" else name
     test, heard = listen(lambda: stats.wilcoxon(d, zero_method="wilcox", method=method))
     if heard:
-        return SignedRank(n_used=n, method=name, status=f"the test failed: {heard[0]}")
+        return SignedRank(n_used=n, method=name, status=FAILED)
     return SignedRank(statistic=float(test.statistic), p=float(test.pvalue), method=name, n_used=n)
 
 

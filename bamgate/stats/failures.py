@@ -9,6 +9,7 @@ from bamgate.stats.effect import stochastic_superiority, wilson
 from bamgate.stats.exact import rank_differences
 from bamgate.stats.pairs import whole_numbers
 from bamgate.stats.result import Result
+from bamgate.stats.status import ARM_WITHOUT_RUNS, FEW_PAIRS, NO_RUNS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +28,7 @@ def failure_rate(failed: int, n: int) -> Rate:
     """The failure rate of one arm."""
     _check(failed, n)
     if n == 0:
-        return Rate(failed=0, n=0, status="no runs")
+        return Rate(failed=0, n=0, status=NO_RUNS)
     low, high = wilson(failed, n)
     return Rate(failed=failed, n=n, share=failed / n, low=low, high=high)
 
@@ -48,7 +49,7 @@ def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> Fisher:
     _check(failed_a, n_a)
     _check(failed_b, n_b)
     if not n_a or not n_b:
-        return Fisher(status="an arm has no runs")
+        return Fisher(status=ARM_WITHOUT_RUNS)
     odds, against = failed_a * (n_b - failed_b), failed_b * (n_a - failed_a)
     test = stats.fisher_exact([[failed_a, n_a - failed_a], [failed_b, n_b - failed_b]])
     return Fisher(p=float(test.pvalue), odds_ratio=odds / against if against else None)
@@ -89,7 +90,7 @@ def worst_rank(treatment: Sequence[int | None], control: Sequence[int | None]) -
     wins, losses = sum(value > 0 for value in d), sum(value < 0 for value in d)
     ties = len(d) - wins - losses
     if len(d) < 2:
-        return WorstRank(wins=wins, ties=ties, losses=losses, status="needs at least 2 pairs")
+        return WorstRank(wins=wins, ties=ties, losses=losses, status=FEW_PAIRS)
     a, b = (tuple(below if value is None else value for value in arm) for arm in (treatment, control))
     ranked = rank_differences(d)
     return WorstRank(

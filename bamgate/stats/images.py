@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bamgate.errors import UsageError
 from bamgate.stats.result import Result
+from bamgate.stats.status import IMAGES_AGREE, IMAGES_ALIKE, NO_IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,7 @@ def mcnemar(treatment: NDArray[np.bool_], control: NDArray[np.bool_]) -> McNemar
     a, b = _answers(treatment, control, dimensions=1)
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     if only_a + only_b == 0:
-        status = "both answer alike on every image: nothing to test"
-        return McNemar(only_treatment=0, only_control=0, status=status)
+        return McNemar(only_treatment=0, only_control=0, status=IMAGES_ALIKE)
     p = float(stats.binomtest(only_a, only_a + only_b).pvalue)
     return McNemar(only_treatment=only_a, only_control=only_b, p=p)
 
@@ -59,14 +59,14 @@ def image_bootstrap(
     a, b = _answers(treatment, control, dimensions=2)
     seeds, images = a.shape
     if a.size == 0:
-        return ImageBootstrap(resamples=resamples, status="no images")
+        return ImageBootstrap(resamples=resamples, status=NO_IMAGES)
     per_image = a.sum(axis=0) - b.sum(axis=0, dtype=np.int64)
     # Images with the same value are alike, so that drawing how often each value comes is drawing images.
     values, counts = np.unique(per_image, return_counts=True)
     points = 100 / (seeds * images)
     mean = float(per_image.sum()) * points
     if len(values) == 1:
-        return ImageBootstrap(mean=mean, resamples=resamples, status="all images agree: no spread to judge by")
+        return ImageBootstrap(mean=mean, resamples=resamples, status=IMAGES_AGREE)
     draws = np.random.default_rng(seed).multinomial(images, counts / images, size=resamples) @ values
     low, high = np.quantile(draws, [0.025, 0.975]) * points
     return ImageBootstrap(mean=mean, low=float(low), high=float(high), resamples=resamples)

@@ -9,6 +9,7 @@ import numpy as np
 
 from bamgate.errors import UsageError
 from bamgate.stats.result import Result
+from bamgate.stats.status import EQUAL_VALUES, NO_VALUES, ONE_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,13 +37,13 @@ def level(values: Sequence[float]) -> Level:
         raise UsageError(f"a level needs finite numbers, got {next(v for v in x.tolist() if not math.isfinite(v))}")
     n = len(x)
     if n == 0:
-        return Level(n=0, status="no values")
+        return Level(n=0, status=NO_VALUES)
     middle: dict[str, Any] = {"mean": float(x.mean()), "minimum": float(x.min()), "median": float(np.median(x))}
     middle["maximum"] = float(x.max())
     if n == 1:
-        return Level(n=1, **middle, status="one seed: no interval")
+        return Level(n=1, **middle, status=ONE_SEED)
     if x.min() == x.max():
-        return Level(n=n, **middle, sd=0.0, sem=0.0, status="all values are equal: no spread to judge by")
+        return Level(n=n, **middle, sd=0.0, sem=0.0, status=EQUAL_VALUES)
     sd = float(x.std(ddof=1))
     sem = sd / math.sqrt(n)
     low, high = stats.t(n - 1, middle["mean"], sem).interval(0.95)

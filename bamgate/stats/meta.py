@@ -8,6 +8,7 @@ import numpy as np
 
 from bamgate.stats.pairs import Floats
 from bamgate.stats.result import Result, listen
+from bamgate.stats.status import FEW_CONTEXTS, NO_CONVERGENCE, WEIGHTLESS_CONTEXTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,17 +39,14 @@ def meta_analysis(cells: Mapping[str, Floats], *, without_spread: Sequence[str])
     """The meta-analysis of {cell: differences in points}; a cell without a spread between seeds has no weight."""
     k = len(cells)
     if k < 2:
-        return MetaAnalysis(k=k, status="needs at least 2 contexts")
+        return MetaAnalysis(k=k, status=FEW_CONTEXTS)
     if without_spread:
-        names = ", ".join(without_spread)
-        return MetaAnalysis(k=k, status=f"no weight for a context of one seed or of equal differences: {names}")
+        return MetaAnalysis(k=k, status=WEIGHTLESS_CONTEXTS, about=tuple(without_spread))
     means = np.array([x.mean() for x in cells.values()])
     variances = np.array([x.var(ddof=1) / len(x) for x in cells.values()])
     found, heard = listen(_model(means, variances))
     if heard or not _solved(means, variances, float(found.tau2)):
-        return MetaAnalysis(
-            k=k, status=f"the variance between contexts was not found: {heard[0] if heard else 'no convergence'}"
-        )
+        return MetaAnalysis(k=k, status=NO_CONVERGENCE)
     return _read(found, k)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from bamgate.stats.pairs import Floats
 from bamgate.stats.result import Result, listen
+from bamgate.stats.status import FAILED, FEW_CONTEXTS, NO_CONVERGENCE, NO_SPREAD_WITHIN, ON_BOUNDARY, ONE_SEED_CONTEXTS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +46,8 @@ def mixed_model(cells: Mapping[str, Floats], *, varies: bool) -> MixedModel:
     unit = float(d.std(ddof=1))  # the optimiser's steps suit numbers near 1
     try:
         fit, heard = listen(_model(d / unit, groups))
-    except (ValueError, ArithmeticError, RuntimeError) as error:  # LinAlgError is a ValueError
-        return MixedModel(k=k, status=f"the mixed model failed: {error}")
+    except (ValueError, ArithmeticError, RuntimeError):  # LinAlgError is a ValueError
+        return MixedModel(k=k, status=FAILED)
     # MixedLM may call itself converged beside warnings that it is not; silent fits alone were found right.
     if heard or not fit.converged:
         return MixedModel(k=k, status=_why(heard))
@@ -55,10 +56,10 @@ def mixed_model(cells: Mapping[str, Floats], *, varies: bool) -> MixedModel:
 
 def _no_model(cells: Mapping[str, Floats], *, varies: bool) -> str | None:
     if len(cells) < 2:
-        return "needs at least 2 contexts"
+        return FEW_CONTEXTS
     if all(len(x) < 2 for x in cells.values()):
-        return "one seed in each context: the spread between contexts cannot be told from that between seeds"
-    return None if varies else "no spread between seeds within any context"
+        return ONE_SEED_CONTEXTS
+    return None if varies else NO_SPREAD_WITHIN
 
 
 def _model(d: Floats, groups: Any) -> Callable[[], Any]:
@@ -70,8 +71,8 @@ def _model(d: Floats, groups: Any) -> Callable[[], Any]:
 
 def _why(heard: list[str]) -> str:
     if any("boundary" in warning or "singular" in warning for warning in heard):
-        return "hardly more spread between contexts than their seeds explain: the mixed model ends on its boundary"
-    return f"the mixed model did not converge: {heard[0].rstrip('.') if heard else 'no reason given'}"
+        return ON_BOUNDARY
+    return NO_CONVERGENCE
 
 
 def _read(fit: Any, k: int, unit: float) -> MixedModel:

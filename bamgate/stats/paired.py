@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from bamgate.stats.pairs import Pairs, check_share, no_spread
-from bamgate.stats.result import OK, Result, listen
+from bamgate.stats.result import Result, listen
+from bamgate.stats.status import FAILED, FEW_FOR_BOOTSTRAP
 
 LEAST_PAIRS_BOOTSTRAP = 10  # below, a nominal 95 % interval covers 73 to 88 %
 
@@ -76,10 +77,11 @@ def bca(pairs: Pairs, resamples: int = 9999, seed: int = 0) -> Bootstrap:
     """The bias-corrected and accelerated bootstrap of the mean difference."""
     from scipy import stats
 
-    few = f"needs at least {LEAST_PAIRS_BOOTSTRAP} pairs" if pairs.n < LEAST_PAIRS_BOOTSTRAP else None
+    few = FEW_FOR_BOOTSTRAP if pairs.n < LEAST_PAIRS_BOOTSTRAP else None
     status = few or no_spread(pairs)
     if status:
-        return Bootstrap(resamples=resamples, status=status)
+        about = (LEAST_PAIRS_BOOTSTRAP,) if few else ()
+        return Bootstrap(resamples=resamples, status=status, about=about)
     found, heard = listen(
         lambda: (
             stats.bootstrap(
@@ -88,5 +90,5 @@ def bca(pairs: Pairs, resamples: int = 9999, seed: int = 0) -> Bootstrap:
         )
     )
     if heard:
-        return Bootstrap(resamples=resamples, status=f"the bootstrap failed: {heard[0]}")
-    return Bootstrap(low=float(found.low), high=float(found.high), resamples=resamples, status=OK)
+        return Bootstrap(resamples=resamples, status=FAILED)
+    return Bootstrap(low=float(found.low), high=float(found.high), resamples=resamples)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bamgate.errors import UsageError
-from bamgate.stats.result import NO_SPREAD
+from bamgate.stats.status import FEW_PAIRS, NO_SPREAD
 
 Floats = NDArray[np.float64]
 
@@ -76,12 +76,12 @@ def whole_numbers(name: str, values: Sequence[object]) -> tuple[int, ...]:
 
 
 def too_few(pairs: Pairs) -> str | None:
-    """Why these pairs can carry no test, where they cannot."""
-    return "needs at least 2 pairs" if pairs.n < 2 else None
+    """The code of why these pairs can carry no test; None if they can."""
+    return FEW_PAIRS if pairs.n < 2 else None
 
 
 def no_spread(pairs: Pairs) -> str | None:
-    """Why these pairs have no standard error, where they have none; counts are compared, so it is exact."""
+    """The code of why these pairs have no standard error, else None; counts are compared, so it is exact."""
     return too_few(pairs) or (NO_SPREAD if len(set(pairs.counts)) == 1 else None)
 
 

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from bamgate.errors import UsageError
 from bamgate.stats.noncentral import two_sided_power
 from bamgate.stats.pairs import Pairs, check_rope, check_share, no_spread
-from bamgate.stats.result import OK, Result
+from bamgate.stats.result import Result
+from bamgate.stats.status import NO_SOLUTION, OK, ROPE_TOO_SMALL
 
 MOST_SEEDS = 100_000
 
@@ -52,8 +53,8 @@ def planning(pairs: Pairs, rope: float, power: float = 0.8, alpha: float = 0.05)
         mde = smallest_effect(pairs.n, power, alpha)
         exact = seeds_for(rope / sd, power, alpha)
         at_rope = power_of(rope / sd, pairs.n, alpha)
-    except (ArithmeticError, ValueError, RuntimeError) as error:
-        return Planning(n=pairs.n, **asked, status=f"no solution: {error}")
+    except (ArithmeticError, ValueError, RuntimeError):
+        return Planning(n=pairs.n, **asked, status=NO_SOLUTION)
     return Planning(
         n=pairs.n,
         mde_dz=mde,
@@ -62,7 +63,8 @@ def planning(pairs: Pairs, rope: float, power: float = 0.8, alpha: float = 0.05)
         seeds_needed=None if exact is None else math.ceil(exact - 1e-9),
         seeds_needed_exact=exact,
         **asked,
-        status=OK if exact else f"the ROPE is too small beside the spread: more than {MOST_SEEDS} seeds needed",
+        status=OK if exact else ROPE_TOO_SMALL,
+        about=() if exact else (MOST_SEEDS,),
     )
 
 

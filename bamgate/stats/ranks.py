@@ -8,6 +8,7 @@ import numpy as np
 
 from bamgate.errors import UsageError
 from bamgate.stats.result import Result, listen
+from bamgate.stats.status import FEW_GATES, GATES_TIE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,11 @@ def friedman(means: Mapping[str, Mapping[str, float]]) -> Friedman:
     ranks = stats.rankdata(-table, axis=0).mean(axis=1) if n else []
     mean_ranks = {gate: float(rank) for gate, rank in zip(means, ranks, strict=False)}
     if k < 3 or n < 2:
-        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="needs at least 3 gates and 2 contexts")
+        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status=FEW_GATES)
     test, heard = listen(lambda: stats.friedmanchisquare(*table))
     chi2 = float(test.statistic)
     if heard or not np.isfinite(chi2):
-        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status="all gates tie in every context: nothing to test")
+        return Friedman(k=k, n=n, mean_ranks=mean_ranks, status=GATES_TIE)
     left = n * (k - 1) - chi2
     f = (n - 1) * chi2 / left if left > 1e-9 else None
     f_p = None if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))

@@ -1,4 +1,4 @@
-"""What every statistic returns: plain numbers, or one sentence saying why there are none."""
+"""What every statistic returns: plain numbers, or a code that says why there are none."""
 
 import math
 import warnings
@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeVar
 
-OK = "ok"
-NO_SPREAD = "all differences are equal: no spread to judge by"
+from bamgate.stats.status import NOT_FINITE, OK
 
 T = TypeVar("T")
 
@@ -17,11 +16,13 @@ class Result:
     """Base of all results; a number that there is not is None, never NaN or infinite.
 
     Attributes:
-        status: "ok", or why numbers are missing.
+        status: "ok", or the code of why numbers are missing (bamgate.stats.status).
+        about: the names or numbers that the code is about.
         call: the library call or rule that the numbers come from.
     """
 
     status: str = OK
+    about: tuple[str | int, ...] = ()
     call: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
@@ -31,11 +32,12 @@ class Result:
             if isinstance(value, float) and not math.isfinite(value):
                 object.__setattr__(self, item.name, None)
                 if self.status == OK:
-                    object.__setattr__(self, "status", f"{item.name} is {value}: out of the range of numbers")
+                    object.__setattr__(self, "status", NOT_FINITE)
+                    object.__setattr__(self, "about", (item.name,))
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain types, nested results too, and "call"."""
-        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)} | {"call": self.call}
+        """The fields as plain types, nested results too: numbers, names and codes."""
+        return {item.name: _plain(getattr(self, item.name)) for item in fields(self)}
 
 
 def _plain(value: Any) -> Any:

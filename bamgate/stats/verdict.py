@@ -1,43 +1,73 @@
-"""One of six words for a comparison, by a rule without judgement, from the interval and the ROPE.
+"""One of six verdicts for a comparison, by a rule without judgement, from the interval and the ROPE.
 
-better: the interval lies above the ROPE; better, size may be negligible: above 0, but it reaches into the ROPE;
+better: the interval lies above the ROPE; better, maybe negligible: above 0, but it reaches into the ROPE;
 worse: the mirror; equivalent: the 90 % interval lies within the ROPE; else undecided, with the seeds that are missing.
 A direction also needs p < 0.05 after Holm's adjustment. Undecided is not "no difference".
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from bamgate.errors import UsageError
 from bamgate.stats.equivalence import Equivalence
 from bamgate.stats.paired import PairedT
 from bamgate.stats.planning import Planning
-from bamgate.stats.result import OK, Result
+from bamgate.stats.result import Result
+from bamgate.stats.status import NO_INTERVAL, OK
 
 ALPHA = 0.05
 BETTER, WORSE = "better", "worse"
-NEGLIGIBLE = ", size may be negligible"
+NEGLIGIBLE = "-maybe-negligible"
 EQUIVALENT, UNDECIDED = "equivalent", "undecided"
-WORDS = (BETTER, WORSE, EQUIVALENT, BETTER + NEGLIGIBLE, WORSE + NEGLIGIBLE, UNDECIDED)
+VERDICTS = (BETTER, WORSE, EQUIVALENT, BETTER + NEGLIGIBLE, WORSE + NEGLIGIBLE, UNDECIDED)
+
+BEYOND_ROPE = "beyond-rope"  # the whole interval
+REACHES_INTO_ROPE = "reaches-into-rope"
+WITHIN_ROPE = "within-rope"  # the 90 % interval
+HOLDS_ZERO = "holds-zero"  # the interval
+LOST_IN_FAMILY = "lost-in-family"  # the interval excludes 0, but the adjusted p is not below 0.05
+NO_TEST = "no-test"  # `status` says why
+REASONS = (BEYOND_ROPE, REACHES_INTO_ROPE, WITHIN_ROPE, HOLDS_ZERO, LOST_IN_FAMILY, NO_TEST)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(Result):
-    """What the primary comparison says.
+    """What the primary comparison says, and the numbers that the rule went by.
 
     Attributes:
-        word: one of WORDS.
-        sentence: word and numbers, for print.
+        code: one of VERDICTS.
+        reason: one of REASONS.
+        unit: what the n values are of: "seed" or "context".
+        mean, low, high, confidence: of the t interval, points.
+        p, adjusted: the p that counts, and whether it is Holm's.
+        equal_low, equal_high: the 90 % interval.
         also_equivalent: a direction, and yet the 90 % interval lies within the ROPE.
-        seeds_missing: where undecided, further seeds until a difference of the ROPE's size is found with the planned
-            power, at the spread seen; None where decided, or where the sentence says why it cannot be told.
+        seeds_needed, power, plan_status, plan_about: of `Planning`.
+        seeds_missing: if undecided, further seeds until a difference of the ROPE's size is found with the planned
+            power, at the spread seen; None if decided, or if `plan_status` says why it cannot be told.
     """
 
     call: ClassVar[str] = "rule on the t interval, the 90 % interval, the ROPE and the Holm-adjusted p"
-    word: str
-    sentence: str
+    code: str
+    reason: str
+    unit: str
+    rope: float
+    n: int
+    mean: float | None = None
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+    confidence: float = 0.95
+    p: float | None = None
+    adjusted: bool = False
+    equal_low: float | None = None
+    equal_high: float | None = None
     also_equivalent: bool = False
+    seeds_needed: int | None = None
     seeds_missing: int | None = None
+    power: float = 0.8
+    plan_status: str = OK
+    plan_about: tuple[str | int, ...] = ()
 
 
 def verdict(
@@ -57,26 +87,32 @@ def verdict(
         rope: points, the same as in `equal`.
         holm_p: the p of `t` adjusted in its family; None for a family of one.
         equivalence_p: the p of `equal` adjusted in its family; None for a family of one.
-        unit: what the n values of `t` are: "seed" for pairs of runs, or another noun, such as "context".
+        unit: what the n values of `t` are of: "seed" for pairs of runs, or "context".
 
-    Raises UsageError where `rope` is not that of `equal`.
+    Raises UsageError if `rope` is not that of `equal`.
     """
     if rope != equal.rope:
         raise UsageError(f"the equivalence test was made with a ROPE of {equal.rope:g} points, not {rope:g}")
-    if t.mean is None or t.low is None or t.high is None or t.p is None:
-        return _without_test(t, unit)
     p = t.p if holm_p is None else holm_p
-    label = "p" if holm_p is None else "Holm-adjusted p"
-    numbers = f"{t.mean:+.2f} points, {t.confidence * 100:g} % interval {t.low:+.2f} to {t.high:+.2f}, {label} {_p(p)}"
+    numbers: dict[str, Any] = {"rope": rope, "unit": unit, "p": p, "adjusted": holm_p is not None}
+    numbers |= {name: getattr(t, name) for name in ("n", "mean", "sd", "low", "high", "confidence")}
+    numbers |= {"equal_low": equal.low, "equal_high": equal.high}
+    plan: dict[str, Any] = {"seeds_needed": planning.seeds_needed, "power": planning.power}
+    plan |= {"plan_status": planning.status, "plan_about": planning.about}
+    if t.mean is None or t.low is None or t.high is None or t.p is None or p is None:
+        status = t.status if t.status != OK else NO_INTERVAL
+        return Verdict(code=UNDECIDED, reason=NO_TEST, status=status, about=t.about, **numbers, **plan)
     within = equal.low is not None and equal.high is not None and -rope < equal.low and equal.high < rope
     within = within and (equivalence_p is None or equivalence_p < ALPHA)
-    word = _direction(t.low, t.high, rope) if p < ALPHA else None
-    if word:
-        return _directional(word, numbers, rope, within=within)
+    code = _direction(t.low, t.high, rope) if p < ALPHA else None
+    if code:
+        reason = WITHIN_ROPE if within else REACHES_INTO_ROPE if code.endswith(NEGLIGIBLE) else BEYOND_ROPE
+        return Verdict(code=code, reason=reason, also_equivalent=within, **numbers, **plan)
     if within:
-        interval = f"90 % interval {equal.low:+.2f} to {equal.high:+.2f}"
-        return Verdict(word=EQUIVALENT, sentence=f"Equivalent within ±{_points(rope)}: {numbers}; {interval}.")
-    return _undecided(t, numbers, rope, planning, unit, excludes_0=t.low > 0 or t.high < 0)
+        return Verdict(code=EQUIVALENT, reason=WITHIN_ROPE, **numbers, **plan)
+    reason = LOST_IN_FAMILY if t.low > 0 or t.high < 0 else HOLDS_ZERO
+    missing = None if planning.seeds_needed is None else max(0, planning.seeds_needed - t.n)
+    return Verdict(code=UNDECIDED, reason=reason, seeds_missing=missing, **numbers, **plan)
 
 
 def _direction(low: float, high: float, rope: float) -> str | None:
@@ -85,57 +121,3 @@ def _direction(low: float, high: float, rope: float) -> str | None:
     if high < 0:
         return WORSE if high < -rope else WORSE + NEGLIGIBLE
     return None
-
-
-def _directional(word: str, numbers: str, rope: float, *, within: bool) -> Verdict:
-    head = f"{word[0].upper()}{word[1:]}: {numbers}"
-    if within:
-        tail = f"; also equivalent: the difference is real, but smaller than {_points(rope)}, the least that matters."
-    elif word.endswith(NEGLIGIBLE):
-        tail = f"; the interval reaches below {_points(rope)}, the least that matters."
-    else:
-        tail = f"; the whole interval lies beyond ±{_points(rope)}."
-    return Verdict(word=word, sentence=head + tail, also_equivalent=within)
-
-
-def _undecided(t: PairedT, numbers: str, rope: float, plan: Planning, unit: str, *, excludes_0: bool) -> Verdict:
-    head = f"Undecided: {numbers}"
-    if excludes_0:
-        head += "; the interval excludes 0, but not after the adjustment for the family"
-    needed, missing = plan.seeds_needed, None
-    if needed is None:
-        tail = f"; how many {unit}s are missing cannot be told: {plan.status}."
-    elif needed > t.n:
-        missing = needed - t.n
-        tail = (
-            f"; to find a difference of {_points(rope)} with power {plan.power:g} takes {needed} {unit}s: "
-            f"{missing} more than these {t.n}."
-        )
-    else:
-        missing = 0
-        tail = (
-            f"; {needed} of these {t.n} {unit}s would find a difference of {_points(rope)} with power {plan.power:g}, "
-            "so that more are no sure way to a decision."
-        )
-    return Verdict(word=UNDECIDED, sentence=head + tail, seeds_missing=missing)
-
-
-def _without_test(t: PairedT, unit: str) -> Verdict:
-    if t.mean is not None and t.sd == 0:
-        exact = f"every one of {t.n} {unit}s differs by exactly {t.mean:+g} points"
-        why = f"without a spread there is nothing to judge by, nor to tell the {unit}s that are missing from"
-    else:
-        noun = "pair" if unit == "seed" else unit
-        exact = {0: f"no {noun}s", 1: f"one {noun}"}.get(t.n, f"{t.n} {noun}s")
-        exact += "" if t.mean is None else f", {t.mean:+.2f} points"
-        why = f"{t.status}, so that the {unit}s that are missing cannot be told"
-    status = t.status if t.status != OK else "no interval"
-    return Verdict(word=UNDECIDED, sentence=f"Undecided: {exact}; {why}.", status=status)
-
-
-def _points(amount: float) -> str:
-    return f"{amount:g} point{'s' * (amount != 1)}"
-
-
-def _p(p: float) -> str:
-    return "< 0.0001" if p < 1e-4 else f"{p:.4f}"

@@ -10,16 +10,17 @@ from bamgate.reports.analysis.headline import headline
 from bamgate.reports.analysis.interim import without_tests
 from bamgate.reports.analysis.levels import costs, execution, failures, levels, progress
 from bamgate.reports.analysis.mechanism import learned, mechanism
+from bamgate.reports.analysis.pairing import EXECUTED_DIFFERENTLY
 from bamgate.reports.design import Design
 from bamgate.reports.records import Outcomes, Records
 
-SCHEMA = 1
+SCHEMA = 2
 
 __all__ = ["SCHEMA", "analyse"]
 
 
 def analyse(whole: Design, records: Records, outcomes: Outcomes) -> dict[str, Any]:
-    """Every number of a report, plain types only: what stats.json holds.
+    """Every number of a report, with names and codes, plain types only: what stats.json holds. No sentences.
 
     Progress and the correction of p values are those of the whole design, whatever part of it is shown.
     """
@@ -39,7 +40,7 @@ def analyse(whole: Design, records: Records, outcomes: Outcomes) -> dict[str, An
     }
     # A choice of contexts is no sample of anything.
     found["across"] = [] if whole.shown_contexts else across(design, found["contrasts"])
-    left_out = sum("executed" in item["why"] for row in found["contrasts"] for item in row["left_out"])
+    left_out = sum(item["code"] == EXECUTED_DIFFERENTLY for row in found["contrasts"] for item in row["left_out"])
     found["execution"] = execution(records, left_out)
     found["confounds"] = confounds(design, records, found["attribution"])
     if not found["progress"]["complete"]:

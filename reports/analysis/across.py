@@ -4,6 +4,7 @@ from typing import Any
 
 from bamgate import stats
 from bamgate.reports.design import Design
+from bamgate.stats.status import EQUAL_CONTEXTS, NEEDS_CONTEXTS
 from bamgate.tables import context_values
 
 Plain = dict[str, Any]
@@ -57,7 +58,7 @@ def _verdict(found: stats.CellMeans, cells: dict[str, list[float]], rope: float,
         status=found.status,
     )
     equal = _equivalence(means, rope)
-    plan = stats.Planning(n=found.k, status="more networks or data sets are needed, not more seeds")
+    plan = stats.Planning(n=found.k, status=NEEDS_CONTEXTS)
     return stats.verdict(t, equal, rope=rope, holm_p=holm_p, planning=plan, unit="context").to_dict()
 
 
@@ -66,7 +67,7 @@ def _equivalence(means: list[float], rope: float) -> stats.Equivalence:
     from scipy.stats import ttest_1samp
 
     if len(means) < 2 or max(means) - min(means) < SAME:
-        return stats.Equivalence(rope=rope, status="the means of the contexts have no spread to judge by")
+        return stats.Equivalence(rope=rope, status=EQUAL_CONTEXTS)
     lower = float(ttest_1samp(means, -rope, alternative="greater").pvalue)
     upper = float(ttest_1samp(means, rope, alternative="less").pvalue)
     interval = ttest_1samp(means, 0).confidence_interval(0.90)

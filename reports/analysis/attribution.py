@@ -14,47 +14,28 @@ Plain = dict[str, Any]
 
 
 class Control(NamedTuple):
-    """Two gates whose difference is one property's.
-
-    Args:
-        what: the change, from the control to the treatment.
-        held: what else is equal, or is not.
-    """
+    """Two gates whose difference is one property's; what changes and what is held equal, the words floor says."""
 
     property: str
     treatment: str
     control: str
-    what: str
-    held: str
 
 
 CONTROLS = (
-    Control("gating", "sigmoid", "constant-half", "letting sigmoid depend on the image", "the same centre, 1.5"),
-    Control("centre", "centred-sigmoid", "sigmoid", "moving the centre from 1.5 to 1", "the same depth, 1/3, and k"),
-    Control("depth", "tanh-half", "centred-sigmoid", "deepening the gate from 1/3 to 1", "the same centre and k"),
-    Control("depth", "tanh-quarter", "half-sigmoid", "deepening the gate from 1/2 to 1", "the same centre and slope"),
-    Control(
-        "depth and slope",
-        "tanh-quarter",
-        "centred-sigmoid",
-        "deepening the gate from 1/3 to 1",
-        "the same centre; the slope at 0 is 1/4 instead of 1/6",
-    ),
-    Control("slope", "tanh-half", "tanh-quarter", "doubling the slope to 1/2", "the same centre and depth"),
-    Control("slope", "tanh", "tanh-half", "doubling the slope to 1", "the same centre and depth"),
-    Control("slope", "tanh", "tanh-quarter", "raising the slope from 1/4 to 1", "the same centre and depth"),
-    Control("smoothness", "clip-sigmoid", "sigmoid", "replacing curves by kinks", "the same centre, range and slope"),
-    Control("smoothness", "hardtanh", "tanh", "replacing curves by kinks", "the same centre, range and slope"),
-    Control(
-        "smoothness and slope",
-        "hard-sigmoid",
-        "sigmoid",
-        "replacing curves by kinks",
-        "the same centre and range; the slope is 1/6 instead of 1/4",
-    ),
-    Control("tails", "softsign", "tanh", "making the tails heavier", "the same centre, range and slope at 0"),
-    Control("tails", "arctan", "tanh", "making the tails heavier", "the same centre, range and slope at 0"),
-    Control("learned depth", "learned-depth", "sigmoid", "letting the depth be learned", "the same start"),
+    Control("gating", "sigmoid", "constant-half"),
+    Control("centre", "centred-sigmoid", "sigmoid"),
+    Control("depth", "tanh-half", "centred-sigmoid"),
+    Control("depth", "tanh-quarter", "half-sigmoid"),
+    Control("depth+slope", "tanh-quarter", "centred-sigmoid"),
+    Control("slope", "tanh-half", "tanh-quarter"),
+    Control("slope", "tanh", "tanh-half"),
+    Control("slope", "tanh", "tanh-quarter"),
+    Control("smoothness", "clip-sigmoid", "sigmoid"),
+    Control("smoothness", "hardtanh", "tanh"),
+    Control("smoothness+slope", "hard-sigmoid", "sigmoid"),
+    Control("tails", "softsign", "tanh"),
+    Control("tails", "arctan", "tanh"),
+    Control("learned-depth", "learned-depth", "sigmoid"),
 )
 
 
@@ -68,8 +49,7 @@ def attribution(design: Design, records: Records) -> list[Plain]:
     ]
     adjusted = stats.holm({number: row["t"]["p"] for number, row in enumerate(rows)})
     for number, row in enumerate(rows):
-        row |= {"holm_p": adjusted[number], "family": f"{len(rows)} contrasts of control gates"}
-        row["sentence"] = _sentence(row)
+        row |= {"holm_p": adjusted[number], "family": len(rows)}
     return rows
 
 
@@ -89,7 +69,8 @@ def _row(design: Design, records: Records, control: Control, arms: tuple[str, st
     paired = pair(design, records, *arms, context)
     return {
         "context": context,
-        **control._asdict(),
+        "property": control.property,
+        "gates": [control.treatment, control.control],
         "treatment": arms[0],
         "control": arms[1],
         "seeds": paired.seeds,
@@ -97,21 +78,3 @@ def _row(design: Design, records: Records, control: Control, arms: tuple[str, st
         "differences": [float(d) for d in paired.pairs.differences],
         "t": stats.paired_t(paired.pairs).to_dict(),
     }
-
-
-def _sentence(row: Plain) -> str:
-    t = row["t"]
-    names = f"{row['treatment']} against {row['control']}: {row['held']}"
-    start = f"{row['property'].capitalize()}: {row['what']} ({names})"
-    if t["mean"] is None:
-        return f"{start} cannot be judged: {t['status']}."
-    if t["low"] is None:
-        return f"{start} went with {_points(t['mean'])}; {t['status']}."
-    interval = f"95 % interval {t['low']:+.2f} to {t['high']:+.2f}, {t['n']} seeds"
-    if (row["holm_p"] or 1) < 0.05:
-        return f"{start} changed the accuracy by {_points(t['mean'])} ({interval})."
-    return f"{start} went with {_points(t['mean'])} ({interval}), which these seeds cannot distinguish from chance."
-
-
-def _points(value: float) -> str:
-    return f"{value:+.2f} points"

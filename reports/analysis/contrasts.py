@@ -9,6 +9,7 @@ from bamgate import stats
 from bamgate.reports.analysis.pairing import Paired, pair
 from bamgate.reports.design import Design
 from bamgate.reports.records import Outcomes, Records
+from bamgate.stats.status import NO_EPOCHS
 
 Plain = dict[str, Any]
 LAST = 5  # epochs that the mean of the last epochs is over, and never more than the last quarter of them
@@ -22,11 +23,10 @@ def contrasts(design: Design, records: Records, outcomes: Outcomes) -> list[Plai
         for arm in design.arms
         if arm != design.reference and _is_planned(design, arm, context)
     ]
-    family = f"{len(found)} comparisons with {design.reference}" if len(found) > 1 else "one comparison"
     adjusted = _holm([row["_t"].p for row in found])
     equivalent = _holm([row["_equivalence"].p for row in found])
     for row, holm_p, equivalence_p in zip(found, adjusted, equivalent, strict=True):
-        row |= {"family": family, "holm_p": holm_p, "equivalence_holm_p": equivalence_p}
+        row |= {"family": len(found), "holm_p": holm_p, "equivalence_holm_p": equivalence_p}
         parts = row.pop("_t"), row.pop("_equivalence"), row.pop("_planning")
         row["verdict"] = stats.verdict(
             parts[0], parts[1], rope=design.rope, holm_p=holm_p, planning=parts[2], equivalence_p=equivalence_p
@@ -129,7 +129,7 @@ def _reading(paired: Paired, counts: pd.Series, epochs: int) -> Plain:
     """t of the difference by another count of correct images, a sum over so many epochs."""
     cells = [list(frame["cell"]) for frame in (paired.treatment, paired.control)]
     if not all(cell in counts.index for row in cells for cell in row):
-        return stats.PairedT(n=0, status="the runs have no rows in epochs.csv").to_dict()
+        return stats.PairedT(n=0, status=NO_EPOCHS).to_dict()
     values = [tuple(int(counts[cell]) for cell in row) for row in cells]
     points = paired.pairs.points / epochs
     return stats.paired_t(stats.Pairs(treatment=values[0], control=values[1], points=points)).to_dict()

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-STATUS = "interim: no test before all planned runs have ended"
+from bamgate.stats.status import INTERIM
+
 TESTS = ("p", "holm_p", "p_lower", "p_upper", "equivalence_holm_p", "df", "meaningful")
 
 
@@ -13,12 +14,11 @@ def without_tests(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _withheld(value: Any, name: str = "") -> Any:
     if name in ("posterior", "bayes", "sign_flip", "signed_rank", "fisher", "worst_rank") and isinstance(value, dict):
-        return {key: _nothing(key, item) for key, item in value.items()}
+        return {key: _nothing(key) for key in value}
     if name in ("verdict", "verdict_new"):
-        return {**dict.fromkeys(value), "word": "interim", "sentence": STATUS, "call": value["call"]}
+        return {**dict.fromkeys(value), "code": INTERIM, "status": INTERIM, "about": []}
     if isinstance(value, dict):
-        kept = {key: None if _is_test(key, item) else _withheld(item, key) for key, item in value.items()}
-        return {**kept, "sentence": ""} if "property" in kept else kept
+        return {key: None if _is_test(key, item) else _withheld(item, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_withheld(item) for item in value]
     return value
@@ -28,5 +28,5 @@ def _is_test(key: str, item: Any) -> bool:
     return key in TESTS or (key == "t" and isinstance(item, float))
 
 
-def _nothing(key: str, item: Any) -> Any:
-    return item if key == "call" else STATUS if key == "status" else None
+def _nothing(key: str) -> Any:
+    return {"status": INTERIM, "about": []}.get(key)

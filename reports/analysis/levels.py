@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 
 from bamgate import stats
+from bamgate.environment import EXECUTION
 from bamgate.reports.design import Design
-from bamgate.reports.records import EXECUTION, Records
+from bamgate.reports.records import Records
+from bamgate.stats.status import MISSING_VALUES
 
 Plain = dict[str, Any]
 
@@ -67,7 +69,7 @@ def level(values: Iterable[Any]) -> Plain:
     known = pd.Series(list(values), dtype="float64").replace([float("inf"), -float("inf")], float("nan"))
     found = stats.level([float(v) for v in known.dropna()]).to_dict()
     if known.isna().any():
-        found["status"] = f"{int(known.isna().sum())} of {len(known)} runs have no such figure"
+        found |= {"status": MISSING_VALUES, "about": [int(known.isna().sum()), len(known)]}
     return found
 
 

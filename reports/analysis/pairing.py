@@ -5,10 +5,13 @@ from typing import Any
 
 import pandas as pd
 
+from bamgate.environment import EXECUTION
 from bamgate.errors import DataError
 from bamgate.reports.design import Design
-from bamgate.reports.records import EXECUTION, Records
+from bamgate.reports.records import Records
 from bamgate.stats import Pairs
+
+NO_RUN, DIVERGED, EXECUTED_DIFFERENTLY = "no-run", "diverged", "executed-differently"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,7 @@ class Paired:
 
     Args:
         treatment, control: rows of runs.csv, indexed by seed, the seeds of both in the same order.
-        left_out: seeds that make no pair, and why.
+        left_out: seeds that make no pair, each with its code and what that is about.
     """
 
     treatment: pd.DataFrame
@@ -48,21 +51,22 @@ def pair(design: Design, records: Records, treatment: str, control: str, context
         if why is None:
             kept.append(seed)
         else:
-            left_out.append({"seed": seed, "why": why})
+            left_out.append({"seed": seed, **why})
     frames = [frame.loc[kept] for frame in arms.values()]
     return Paired(treatment=frames[0], control=frames[1], left_out=tuple(left_out))
 
 
-def _why_not(seed: int, arms: dict[str, pd.DataFrame]) -> str | None:
+def _why_not(seed: int, arms: dict[str, pd.DataFrame]) -> dict[str, Any] | None:
+    """The code of why a seed makes no pair, with what it is about; None if it makes one."""
     missing = [arm for arm, runs in arms.items() if seed not in runs.index]
     if missing:
-        return f"no run of {' and '.join(missing)}"
+        return {"code": NO_RUN, "arms": missing}
     failed = [arm for arm, runs in arms.items() if runs.loc[seed, "status"] == "diverged"]
     if failed:
-        return f"{' and '.join(failed)} diverged"
+        return {"code": DIVERGED, "arms": failed}
     one, other = (runs.loc[seed] for runs in arms.values())
     differing = [name for name in EXECUTION if one[name] != other[name]]
     if differing:
         name = differing[0]
-        return f"executed differently ({name}: {one[name]} and {other[name]})"
+        return {"code": EXECUTED_DIFFERENTLY, "column": name, "values": [str(one[name]), str(other[name])]}
     return None

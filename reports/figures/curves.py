@@ -12,15 +12,14 @@ from bamgate.reports.figures.parts import (
     context_clause,
     in_order,
     left_out,
-    listed,
     names,
     of_cells,
     one_seed_note,
-    seeds_text,
     t_band,
     thinned,
 )
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, arm_styles, new_figure, styled
+from bamgate.reports.words.numbers import listed, seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,19 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bamgate.reports.figures.drawing import padded, rope_band, rope_text, shortened, wrapped
-from bamgate.reports.figures.parts import (
-    Design,
-    Records,
-    Stats,
-    context_clause,
-    names,
-    number,
-    one_seed_note,
-    places,
-    seeds_text,
-    signed,
-)
+from bamgate.reports.figures.parts import Design, Records, Stats, context_clause, names, number, one_seed_note, places
 from bamgate.reports.figures.style import FAINT, INK, MUTED, SMALL, arm_styles, new_figure, styled
+from bamgate.reports.words.numbers import points, seeds_text
+from bamgate.reports.words.verdict import WORDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +17,7 @@ if TYPE_CHECKING:
 
 NAME = "differences"
 TITLE = "The difference, seed by seed"
-COLUMNS = ["context", "kind", "arm", "seed", "value", "low", "high", "n", "word"]
+COLUMNS = ["context", "kind", "arm", "seed", "value", "low", "high", "n", "verdict"]
 MOST_CONTEXTS = 8
 SIZE = 11
 
@@ -34,7 +25,7 @@ SIZE = 11
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     """Rows by kind: `run` (accuracy, percent), `diverged` (no value), `difference` (points) and `mean`.
 
-    A mean has the bounds of its 95 % t interval, the pairs n and the verdict's word, where there is one.
+    A mean has the bounds of its 95 % t interval, the pairs n and the verdict's code, if there is one.
     """
     runs = places(records, design)
     rows: list[dict[str, Any]] = []
@@ -55,7 +46,7 @@ def _of_contrast(contrast: Stats, context: str, arm: str) -> list[dict[str, Any]
     rows = [{**beside, "kind": "difference", "seed": seed, "value": value} for seed, value in pairs]
     t = contrast["t"]
     mean = {"kind": "mean", "value": t["mean"], "low": t.get("low"), "high": t.get("high"), "n": t["n"]}
-    return [*rows, {**beside, **mean, "word": (contrast.get("verdict") or {}).get("word")}]
+    return [*rows, {**beside, **mean, "verdict": (contrast.get("verdict") or {}).get("code")}]
 
 
 @styled
@@ -84,9 +75,9 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
 def _say_numbers(axis: "Axes", frame: pd.DataFrame, context: str) -> None:
     """Mean and interval, on the side of zero where the mean is not."""
     (mean,) = _rows(frame, context, "mean").itertuples()
-    reach = f"\n{signed(mean.low)} to {signed(mean.high)}" if math.isfinite(mean.low) else ""
+    reach = f"\n{points(mean.low)} to {points(mean.high)}" if math.isfinite(mean.low) else ""
     y, align = (0.99, "top") if mean.value <= 0 else (0.02, "bottom")
-    axis.text(0.03, y, f"{signed(mean.value)}{reach}", transform=axis.transAxes, va=align, fontsize=SMALL)
+    axis.text(0.03, y, f"{points(mean.value)}{reach}", transform=axis.transAxes, va=align, fontsize=SMALL)
 
 
 def _draw_one(frame: pd.DataFrame, design: Design, context: str) -> "Figure":
@@ -131,9 +122,12 @@ def _headline(frame: pd.DataFrame, design: Design, context: str) -> tuple[str, s
     (mean,) = _rows(frame, context, "mean").itertuples()
     most = 15 if len(design.headline + design.reference) > 30 else 30
     arms = f"{shortened(design.headline, most)} − {shortened(design.reference, most)}"
-    reach = f"95 % interval {signed(mean.low)} to {signed(mean.high)}" if math.isfinite(mean.low) else "no interval"
-    word = f": {mean.word}" if isinstance(mean.word, str) else ""
-    return f"{arms}: {signed(mean.value)} points", f"{reach}, {seeds_text([mean.n])}{word}"
+    reach = f"95 % interval {points(mean.low)} to {points(mean.high)}" if math.isfinite(mean.low) else "no interval"
+    return f"{arms}: {points(mean.value)} points", f"{reach}, {seeds_text([mean.n])}{_verdict(mean)}"
+
+
+def _verdict(mean: Any) -> str:
+    return f": {WORDS[mean.verdict]}" if isinstance(mean.verdict, str) else ""
 
 
 def _rows(frame: pd.DataFrame, context: str, kind: str) -> pd.DataFrame:
@@ -231,11 +225,9 @@ def caption(frame: pd.DataFrame, design: Design) -> str:
 def alt(frame: pd.DataFrame, design: Design) -> str:
     said = []
     for mean in frame[frame["kind"] == "mean"].itertuples():
-        word = f": {mean.word}" if isinstance(mean.word, str) else ""
-        reach = f"95 % interval {signed(mean.low)} to {signed(mean.high)}" if math.isfinite(mean.low) else "no interval"
-        said.append(
-            f"{signed(mean.value)} points{context_clause(mean.context)} ({reach}, {seeds_text([mean.n])}){word}"
-        )
+        reach = f"95 % interval {points(mean.low)} to {points(mean.high)}" if math.isfinite(mean.low) else "no interval"
+        place, seeds = context_clause(mean.context), seeds_text([mean.n])
+        said.append(f"{points(mean.value)} points{place} ({reach}, {seeds}){_verdict(mean)}")
     return f"{design.headline} minus {design.reference}: {'; '.join(said)}."
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from bamgate.reports.figures.parts import Design
 from bamgate.reports.figures.style import INK, ROPE, SMALL, ArmStyle, arm_styles
+from bamgate.reports.words.numbers import margin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,13 +21,7 @@ PLATE: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "p
 
 def rope_text(rope: float) -> str:
     """What the band around zero means."""
-    return f"±{shortest(rope)} points: too small to matter"
-
-
-def shortest(value: float) -> str:
-    """1.0, 0.25: at least one digit after the point, no more than needed."""
-    text = f"{value:.6g}"
-    return text if "." in text or "e" in text else f"{text}.0"
+    return f"{margin(rope)}: too small to matter"
 
 
 def rope_band(axis: "Axes", rope: float, *, along: str) -> None:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bamgate.reports.figures.drawing import clipped_interval, padded, rope_band, rope_text, shortened, wrapped
-from bamgate.reports.figures.parts import Design, Records, Stats, number, one_seed_note, seeds_text, signed
+from bamgate.reports.figures.parts import Design, Records, Stats, number, one_seed_note
 from bamgate.reports.figures.style import MUTED, SMALL, arm_styles, new_figure, styled
+from bamgate.reports.words.numbers import p_cell, points, seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,17 +152,15 @@ def _numbers(axis: "Axes", rows: pd.DataFrame, y: float) -> None:
     """Right of the picture: mean and interval, n, Holm's p."""
     row = rows[rows["kind"].isin(["contrast", "new"])].iloc[0]
     low, high = number(row["low"]), number(row["high"])
-    reach = f"{signed(low)} to {signed(high)}" if math.isfinite(low) else "no interval"
-    texts = (signed(row["mean"]), reach, str(int(row["n"])), p_text(row["holm_p"]))
+    reach = f"{points(low)} to {points(high)}" if math.isfinite(low) else "no interval"
+    texts = (
+        points(row["mean"]),
+        reach,
+        str(int(row["n"])),
+        p_cell(None if math.isnan(number(row["holm_p"])) else row["holm_p"]),
+    )
     for x, text in zip(COLUMNS_AT, texts, strict=True):
         axis.text(x, y, text, transform=axis.get_yaxis_transform(), va="center", ha="right", fontsize=SMALL)
-
-
-def p_text(p: Any) -> str:
-    """.034, < .001, or nothing where there is none."""
-    if p is None or not math.isfinite(float(p)):
-        return "–"
-    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
 
 
 def _headings(axis: "Axes", beside: "Axes", lines: list[tuple[float, pd.DataFrame]], design: Design) -> None:
@@ -205,8 +204,8 @@ def alt(frame: pd.DataFrame, design: Design) -> str:
     said = []
     for row in frame[frame["kind"].isin(["contrast", "new"])].itertuples():
         name = row.context if row.group == "contexts" else f"{row.arm}{' over all contexts' * (row.group == 'across')}"
-        reach = f" ({signed(number(row.low))} to {signed(number(row.high))})" if math.isfinite(number(row.low)) else ""
-        said.append(f"{name} {signed(row.mean)}{reach}")
+        reach = f" ({points(number(row.low))} to {points(number(row.high))})" if math.isfinite(number(row.low)) else ""
+        said.append(f"{name} {points(row.mean)}{reach}")
     return f"Difference from {design.reference} in points, with 95 % interval: {'; '.join(said)}."
 
 

@@ -8,9 +8,10 @@ import pandas as pd
 from bamgate.config import WITHOUT_GATE
 from bamgate.gate_names import is_code
 from bamgate.reports.figures.drawing import legend_handle, shortened
-from bamgate.reports.figures.parts import Design, Records, Stats, listed, names
+from bamgate.reports.figures.parts import Design, Records, Stats, names
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, ArmStyle, arm_styles, new_figure, save_as, styled
 from bamgate.reports.gate_curves import gate_curves
+from bamgate.reports.words.numbers import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

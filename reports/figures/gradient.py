@@ -7,8 +7,9 @@ import pandas as pd
 from bamgate.reports.figures.drawing import arm_legend, plain_log_ticks, shortened, wrapped
 from bamgate.reports.figures.lines import ALL_SITES, arm_lines, over_sites
 from bamgate.reports.figures.panels import gate_rows, note_panels
-from bamgate.reports.figures.parts import Design, Records, Stats, names, seeds_text, thinned
+from bamgate.reports.figures.parts import Design, Records, Stats, names, thinned
 from bamgate.reports.figures.style import new_figure, styled
+from bamgate.reports.words.numbers import seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,13 +12,12 @@ from bamgate.reports.figures.parts import (
     context_clause,
     in_order,
     left_out,
-    listed,
     names,
     of_cells,
     places,
-    signed,
 )
 from bamgate.reports.figures.style import BASE, FAINT, arm_styles, new_figure, styled
+from bamgate.reports.words.numbers import listed, points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,11 +63,11 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         rope_band(axis, design.rope, along="y")
         for arm in names(frame, "arm"):
             aside = columns * ASIDE * right * never.index(arm) if arm in never else 0.0
-            points = frame[(frame["context"] == context) & (frame["arm"] == arm)]
+            runs = frame[(frame["context"] == context) & (frame["arm"] == arm)]
             size = 8 if arm == design.headline else 6.5
             axis.plot(
-                points["attenuated"] + aside,
-                points["difference"],
+                runs["attenuated"] + aside,
+                runs["difference"],
                 **{**styles[arm].point, "markersize": size, "markeredgewidth": 0.7},
             )
         axis.grid(True, color=FAINT, linewidth=0.6)
@@ -106,7 +105,7 @@ def caption(frame: pd.DataFrame, design: Design) -> str:
 def alt(frame: pd.DataFrame, design: Design) -> str:
     means = frame.groupby(["context", "arm"], sort=False)[["attenuated", "difference"]].mean().reset_index()
     said = [
-        f"{row.arm} {row.attenuated:.0f} % and {signed(row.difference)} points{context_clause(row.context)}"
+        f"{row.arm} {row.attenuated:.0f} % and {points(row.difference)} points{context_clause(row.context)}"
         for row in means.itertuples()
         if row.arm == design.headline or len(means) <= 8
     ]

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bamgate.reports.figures.drawing import shortened, wrapped
-from bamgate.reports.figures.parts import Design, Records, left_out, listed, main_arms, names, of_cells
+from bamgate.reports.figures.parts import Design, Records, left_out, main_arms, names, of_cells
 from bamgate.reports.figures.style import BASE, SMALL, arm_styles, new_figure
+from bamgate.reports.words.numbers import listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

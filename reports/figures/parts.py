@@ -140,26 +140,6 @@ def number(value: float | None, digits: int = 2) -> float:
     return float("nan") if value is None else float(value)
 
 
-def signed(value: float, digits: int = 2) -> str:
-    """+1.23, −1.23, and 0.00 without a sign."""
-    text = f"{value:+.{digits}f}".replace("-", "−")
-    return text[1:] if float(f"{value:.{digits}f}") == 0 else text
-
-
-def listed(words: Sequence[str]) -> str:
-    """a, b and c"""
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def seeds_text(ns: Iterable[float]) -> str:
-    """5 seeds; 3 to 5 seeds; 1 seed."""
-    counts = sorted({int(n) for n in ns})
-    if not counts:
-        return "no seeds"
-    span = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
-    return f"{span} seed{'' if counts[-1] == 1 else 's'}"
-
-
 def one_seed_note(ns: Iterable[float]) -> str:
     """What a caption adds where a mean is of one run."""
     return " One seed has no interval." if any(n == 1 for n in ns) else ""

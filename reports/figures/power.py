@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bamgate.reports.figures.drawing import PLATE, plain_log_ticks, shortest
-from bamgate.reports.figures.parts import Design, Records, Stats, context_clause, listed, names
+from bamgate.reports.figures.drawing import PLATE, plain_log_ticks
+from bamgate.reports.figures.parts import Design, Records, Stats, context_clause, names
 from bamgate.reports.figures.style import BASE, FAINT, MUTED, ROPE, SMALL, arm_styles, new_figure, styled
+from bamgate.reports.words.numbers import amount, listed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         "ha": "left",
         "va": "bottom",
     }
-    axis.text(0.008, 0.02, f"below {shortest(design.rope)} points: too small to matter", **place)
+    axis.text(0.008, 0.02, f"below {amount(design.rope)}: too small to matter", **place)
     if len(contexts) > 1:
         handles = [line for line in axis.get_lines() if line.get_label() in contexts]
         figure.legend(handles=handles, loc="outside lower left", ncols=2, handlelength=4)
@@ -131,7 +132,7 @@ def alt(frame: pd.DataFrame, design: Design) -> str:
         here = frame[frame["context"] == context]
         ours, needed = here[here["kind"] == "ours"], here[here["kind"] == "needed"]
         text = f"{int(ours['n'].iloc[0])} seeds see {ours['points'].iloc[0]:.2f} points{context_clause(context)}"
-        more = f"; {shortest(design.rope)} points need {int(needed['n'].iloc[0])}" if len(needed) else ""
+        more = f"; {amount(design.rope)} need {int(needed['n'].iloc[0])}" if len(needed) else ""
         said.append(text + more)
     return f"Smallest difference that is found with power 0.8: {', '.join(said)}."
 

@@ -7,8 +7,9 @@ import pandas as pd
 
 from bamgate.reports.figures.drawing import PLATE, epoch_axis, with_crossings
 from bamgate.reports.figures.panels import draw_panels, gate_rows, note_panels
-from bamgate.reports.figures.parts import Design, Records, Stats, seeds_text, thinned
+from bamgate.reports.figures.parts import Design, Records, Stats, thinned
 from bamgate.reports.figures.style import ABOVE, BELOW, INK, MUTED, SMALL, styled
+from bamgate.reports.words.numbers import seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from bamgate.reports.figures.panels import draw_panels, gate_rows, note_panels
-from bamgate.reports.figures.parts import Design, Records, Stats, seeds_text
+from bamgate.reports.figures.parts import Design, Records, Stats
 from bamgate.reports.figures.style import ABOVE, BELOW, INK, MUTED, styled
+from bamgate.reports.words.numbers import seeds_text
 from bamgate.tables import SCALE_EDGES
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from importlib.resources import files
 
-from bamgate.reports.pages.document import Block, Document
 from bamgate.reports.pages.figure import PageFigure
 from bamgate.reports.pages.svg import inline_svg
+from bamgate.reports.words.document import Block, Document
 
 
 def render_html(document: Document, figures: Mapping[str, PageFigure]) -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bamgate.reports.pages.document import (
+from bamgate.reports.pages.figure import PageFigure
+from bamgate.reports.pages.texescape import tex
+from bamgate.reports.words.document import (
     Block,
     Bullets,
     Callout,
@@ -14,8 +16,6 @@ from bamgate.reports.pages.document import (
     Paragraph,
     Table,
 )
-from bamgate.reports.pages.figure import PageFigure
-from bamgate.reports.pages.texescape import tex
 
 MOST_ROWS = 40  # of a table that must fit on a page
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bamgate.reports.pages.document import (
+from bamgate.reports.pages.figure import PageFigure
+from bamgate.reports.words.document import (
     Block,
     Bullets,
     Callout,
@@ -17,7 +18,6 @@ from bamgate.reports.pages.document import (
     Paragraph,
     Table,
 )
-from bamgate.reports.pages.figure import PageFigure
 
 _MARKS = re.compile(r"[\\`*_{}\[\]|~$#]")
 _NOT_YAML = re.compile(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")

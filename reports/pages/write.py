@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bamgate.reports.pages.document import Table
 from bamgate.reports.pages.figure import PageFigure
 from bamgate.reports.pages.html import render_html
 from bamgate.reports.pages.latex import render_latex, table_latex
 from bamgate.reports.pages.markdown import render_markdown
-from bamgate.reports.pages.prose import compose
+from bamgate.reports.words.document import Document, Table
+from bamgate.reports.words.prose import compose
 from bamgate.tables import defused
 
 
@@ -38,10 +38,22 @@ def write_pages(
         "report.md": render_markdown(document, drawn),
         "report.tex": render_latex(document, drawn),
     }
+    texts |= _tables(document)
+    return [_write(folder / name, text) for name, text in texts.items()]
+
+
+def write_tables(stats: Mapping[str, Any], folder: Path, *, provenance: Mapping[str, Any]) -> list[Path]:
+    """The tables of a report alone, without pages; arguments as of `write_pages`."""
+    texts = _tables(compose(stats, (), provenance))
+    return [_write(folder / name, text) for name, text in texts.items()]
+
+
+def _tables(document: Document) -> dict[str, str]:
+    texts = {}
     for table in (block for block in document.blocks() if isinstance(block, Table)):
         texts[f"tables/{table.name}.csv"] = _csv(table)
         texts[f"tables/{table.name}.tex"] = table_latex(table)
-    return [_write(folder / name, text) for name, text in texts.items()]
+    return texts
 
 
 def _write(path: Path, text: str) -> Path:

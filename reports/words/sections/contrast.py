@@ -1,10 +1,13 @@
 """Every number about one contrast, a line a method, the primary one first."""
 
-from bamgate.reports.pages.document import Facts_
-from bamgate.reports.pages.numbers import (
+from bamgate.reports.words.document import Facts_
+from bamgate.reports.words.headline import family_words
+from bamgate.reports.words.numbers import (
     NBSP,
+    amount,
     count,
     interval,
+    margin,
     number,
     p_value,
     percent,
@@ -14,7 +17,9 @@ from bamgate.reports.pages.numbers import (
     seeds,
     share,
 )
-from bamgate.reports.pages.sections.common import OK, Row, given, rope_text, sentence, without_interval
+from bamgate.reports.words.sections.common import OK, Row, given, without_interval
+from bamgate.reports.words.status import left_out, why
+from bamgate.reports.words.verdict import capital, verdict_sentence
 
 PRIORS = (("narrow", "0.5"), ("medium", "0.707"), ("wide", "1"))
 
@@ -22,7 +27,7 @@ PRIORS = (("narrow", "0.5"), ("medium", "0.707"), ("wide", "1"))
 def facts(row: Row, design: Row) -> Facts_:
     """(method, result) of one contrast."""
     return (
-        ("Verdict", sentence(row["verdict"]["sentence"])),
+        ("Verdict", verdict_sentence(row["verdict"])),
         ("Pairs", _pairs(row)),
         ("Paired t (primary)", _paired_t(row)),
         ("Exact sign flips", given(row["sign_flip"], _sign_flip)),
@@ -31,7 +36,7 @@ def facts(row: Row, design: Row) -> Facts_:
         ("Bootstrap (BCa)", given(row["bca"], _bootstrap)),
         ("Effect size", given(row["effect"], _effect)),
         ("Chance of winning", given(row["superiority"], _superiority)),
-        (f"Equivalence within {rope_text(design)}", given(row["equivalence"], _equivalence)),
+        (f"Equivalence within {margin(design['rope'])}", given(row["equivalence"], _equivalence)),
         ("Posterior", given(row["posterior"], lambda result: _posterior(result, design))),
         ("Bayes factors", given(row["bayes"], _bayes)),
         ("Unpaired (Welch)", given(row["unpaired"], _unpaired)),
@@ -42,21 +47,21 @@ def facts(row: Row, design: Row) -> Facts_:
 def _pairs(row: Row) -> str:
     text = f"{count(row['t']['n'], 'pair')}, seeds {seeds(row['seeds'])}."
     if row["left_out"]:
-        text += " Left out: " + "; ".join(f"seed {item['seed']}, {item['why']}" for item in row["left_out"]) + "."
+        text += " Left out: " + "; ".join(map(left_out, row["left_out"])) + "."
     return text
 
 
 def _paired_t(row: Row) -> str:
     t = row["t"]
     if t["mean"] is None:
-        return f"none: {t['status']}."
+        return f"none: {why(t)}."
     if t["low"] is None:
         return f"mean difference {points(t['mean'])}{NBSP}points; {without_interval(t)}."
     return (
         f"mean difference {points(t['mean'])}{NBSP}points, SD over seeds {number(t['sd'])}, "
         f"{percent(100 * t['confidence'], 0)} interval {interval(t['low'], t['high'])}; "
         f"t({t['df']}){NBSP}={NBSP}{number(t['t'])}, {p_value(t['p'])}, {p_value(row['holm_p'], 'Holm p')} "
-        f"({row['family']})."
+        f"({family_words(row)})."
     )
 
 
@@ -77,7 +82,7 @@ def _signed_rank(result: Row) -> str:
 def _sign_test(result: Row) -> str:
     ties = f", {count(result['ties'], 'tie')}" if result["ties"] else ""
     wins = f"{count(result['wins'], 'win')}{ties}, {count(result['losses'], 'loss', 'losses')}"
-    return f"{wins}; {p_value(result['p'])}." if result["status"] == OK else f"{wins}; {result['status']}."
+    return f"{wins}; {p_value(result['p'])}." if result["status"] == OK else f"{wins}; {why(result)}."
 
 
 def _bootstrap(result: Row) -> str:
@@ -111,7 +116,7 @@ def _equivalence(result: Row) -> str:
 
 
 def _posterior(result: Row, design: Row) -> str:
-    rope = f"{design['rope']:.2f}{NBSP}points"
+    rope = amount(design["rope"])
     return (
         f"the mean difference is below the range (worse by more than {rope}) with probability "
         f"{probability(result['below'])}, within it {probability(result['inside'])}, above it "
@@ -122,7 +127,7 @@ def _posterior(result: Row, design: Row) -> str:
 
 def _bayes(result: Row) -> str:
     parts = [f"{ratio(result[name])} (prior width {width})" for name, width in PRIORS]
-    return f"BF10, a difference against none, d_z being Cauchy distributed before: {', '.join(parts)}."
+    return f"BF10, a difference against none, with a Cauchy prior on d_z: {', '.join(parts)}."
 
 
 def _unpaired(result: Row) -> str:
@@ -130,23 +135,23 @@ def _unpaired(result: Row) -> str:
     pairing = (
         f"correlation between the arms over seeds {points(result['correlation'])}; near 0, pairing buys nothing"
         if known
-        else "the correlation between the arms cannot be told"
+        else "the correlation between the arms cannot be computed"
     )
     return (
-        f"{p_value(result['p'])}, 95{NBSP}% interval {interval(result['low'], result['high'])}, as if seeds had "
-        f"nothing to do with each other; {pairing}."
+        f"{p_value(result['p'])}, 95{NBSP}% interval {interval(result['low'], result['high'])}, as if the "
+        f"seeds were unrelated; {pairing}."
     )
 
 
 def _planning(result: Row, design: Row) -> str:
     if result["mde_points"] is None:
-        return f"none: {result['status']}."
+        return f"none: {why(result)}."
     wanted = share(result["power"], 0)
     text = (
         f"{count(result['n'], 'seed')} find a true difference of {number(result['mde_points'])}{NBSP}points "
-        f"(d_z{NBSP}={NBSP}{number(result['mde_dz'])}) with power {wanted}; one of {design['rope']:.2f}{NBSP}points "
+        f"(d_z{NBSP}={NBSP}{number(result['mde_dz'])}) with power {wanted}; one of {amount(design['rope'])} "
         f"with power {share(result['power_at_rope'], 0)}."
     )
     if result["seeds_needed"] is None:
-        return f"{text} {result['status']}."
+        return f"{text} {capital(why(result))}."
     return f"{text} For power {wanted} there: {count(result['seeds_needed'], 'seed')}."

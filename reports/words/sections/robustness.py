@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from bamgate.reports.pages.document import Block, Bullets, Details, Paragraph, Section, Table
-from bamgate.reports.pages.numbers import NBSP, interval, number, p_cell, p_value, points, share
-from bamgate.reports.pages.sections.common import (
+from bamgate.reports.words.document import Block, Bullets, Details, Paragraph, Section, Table
+from bamgate.reports.words.numbers import NBSP, interval, number, p_cell, p_value, points, share
+from bamgate.reports.words.sections.common import (
     OK,
     Row,
     Stats,
@@ -13,10 +13,13 @@ from bamgate.reports.pages.sections.common import (
     context_cell,
     interval_cell,
     make_table,
-    sentence,
     title_of,
     with_context,
 )
+from bamgate.reports.words.status import why
+from bamgate.reports.words.verdict import WORDS, verdict_sentence
+
+NEW, THESE = "a new network or data set like these", "these networks and data sets only"
 
 
 def robustness(stats: Stats) -> Section:
@@ -44,9 +47,8 @@ def _contexts(stats: Stats) -> list[Block]:
 
 
 def _across_sentence(row: Row) -> str:
-    cells, meta = row["across"]["cells"], row["across"]["meta"]
-    text = f"{row['arm']} against {row['reference']}, for {cells['population']}: "
-    text += sentence(row["verdict_new"]["sentence"])
+    meta = row["across"]["meta"]
+    text = f"{row['arm']} against {row['reference']}, for {NEW}: {verdict_sentence(row['verdict_new'])}"
     if meta["status"] == OK and meta["prediction_low"] is not None:
         ahead = interval(meta["prediction_low"], meta["prediction_high"])
         text += (
@@ -60,11 +62,10 @@ def _across_table(rows: list[Row]) -> Table:
     columns += [("A new one", "right"), (f"Holm{NBSP}p", "right"), ("Verdict", "left")]
     parts = ("k", "mean", "sd", "t", "df", "p", "low", "high", "these_low", "these_high")
     cells = [row["across"]["cells"] for row in rows]
-    first = cells[0]
     return make_table(
         "across",
         f"Mean difference over contexts, each counting the same, in points. These only: 95 % interval for "
-        f"{first['these_population']}. A new one: 95 % interval, p and verdict for {first['population']}.",
+        f"{THESE}. A new one: 95 % interval, p and verdict for {NEW}.",
         columns,
         [
             [
@@ -74,13 +75,13 @@ def _across_table(rows: list[Row]) -> Table:
                 interval(cell["these_low"], cell["these_high"]),
                 interval(cell["low"], cell["high"]),
                 p_cell(row["holm_p"]),
-                row["verdict_new"]["word"],
+                WORDS[row["verdict_new"]["code"]],
             ]
             for row, cell in zip(rows, cells, strict=True)
         ],
         ["arm", "reference", *parts, "holm_p", "verdict"],
         [
-            [row["arm"], row["reference"], *(cell[part] for part in parts), row["holm_p"], row["verdict_new"]["word"]]
+            [row["arm"], row["reference"], *(cell[part] for part in parts), row["holm_p"], row["verdict_new"]["code"]]
             for row, cell in zip(rows, cells, strict=True)
         ],
     )
@@ -89,7 +90,7 @@ def _across_table(rows: list[Row]) -> Table:
 def _models_table(rows: list[Row]) -> Table:
     columns: list[Any] = [("Arm", "left"), ("Model", "left"), ("Mean", "right"), ("95 % interval", "right")]
     columns += [("Between contexts, SD", "right"), ("Remark", "left")]
-    models = [(row, name, row["across"][key]) for row in rows for key, name in _MODELS]
+    models = [(row, key, row["across"][key]) for row in rows for key in _MODELS]
     return make_table(
         "across-models",
         "The same question by models that weigh contexts by their seeds; both speak of a new context.",
@@ -97,67 +98,67 @@ def _models_table(rows: list[Row]) -> Table:
         [
             [
                 row["arm"],
-                name,
+                _MODELS[key],
                 points(model["mean"]),
                 interval(model["low"], model["high"]),
                 number(None if model["tau2"] is None else model["tau2"] ** 0.5),
                 _remark(model),
             ]
-            for row, name, model in models
+            for row, key, model in models
         ],
         ["arm", "model", "k", "mean", "low", "high", "tau2", "status"],
         [
-            [row["arm"], name, *(model[part] for part in ("k", "mean", "low", "high", "tau2", "status"))]
-            for row, name, model in models
+            [row["arm"], key, *(model[part] for part in ("k", "mean", "low", "high", "tau2", "status"))]
+            for row, key, model in models
         ],
     )
 
 
-_MODELS = (("mixed", "mixed model"), ("meta", "meta-analysis"))
+_MODELS = {"mixed": "mixed model", "meta": "meta-analysis"}
 
 
 def _remark(model: Row) -> str:
     if model["status"] != OK:
-        return str(model["status"])
+        return why(model)
     return f"I² = {share(model['i2'], 0)}" if "i2" in model else p_value(model["p"])
 
 
-def _readings(row: Row) -> Iterator[tuple[str, Row]]:
+def _readings(row: Row) -> Iterator[tuple[str, str, Row]]:
+    """(code, words, t) of each reading."""
     robust = row["robust"]
-    yield "last epoch (primary)", row["t"]
+    yield "last-epoch", "last epoch (primary)", row["t"]
     if robust["last"] > 1:
-        yield f"mean of the last {robust['last']} epochs", robust["mean_last"]
-    yield "best epoch, chosen on the test set", robust["best"]
+        yield f"mean-last-{robust['last']}", f"mean of the last {robust['last']} epochs", robust["mean_last"]
+    yield "best-epoch", "best epoch, chosen on the test set", robust["best"]
 
 
 def _epochs(stats: Stats) -> list[Block]:
     """The primary reading beside two others; the best epoch is labelled as what it is."""
     intro = Paragraph(
-        "The last epoch is the primary reading; where training is long, the mean of the last epochs stands beside it. "
-        "The best epoch is chosen by "
-        "looking at the test set: it flatters whichever gate swings more from epoch to epoch, and is here to compare "
-        "with papers that print it, not as evidence.",
+        "The last epoch is the primary reading; if training is long, the mean of the last epochs stands beside it. The "
+        "best epoch is chosen by looking at the test set: it flatters whichever gate swings more from epoch to epoch, "
+        "and is here to compare with papers that print it, not as evidence.",
         "Other epochs.",
     )
     columns: list[Any] = [("Arm", "left"), ("Reading", "left"), ("n", "right"), ("Difference", "right")]
     columns += [("95 % interval", "right")]
-    rows = [(row, name, t) for row in stats["contrasts"] for name, t in _readings(row)]
+    rows = [(row, code, name, t) for row in stats["contrasts"] for code, name, t in _readings(row)]
     table = make_table(
         "readings",
         f"Difference from {stats['design']['reference']} in points by other readings of the accuracy.",
         with_context(stats, columns),
         [
             [*context_cell(stats, row), row["arm"], name, str(t["n"]), points(t["mean"]), interval_cell(t)]
-            for row, name, t in rows
+            for row, code, name, t in rows
         ],
         ["context", "arm", "reference", "reading", "n", "mean", "sd", "low", "high", "status"],
         [
             [
                 *(row[name_] for name_ in ("context", "arm", "reference")),
-                name,
+                code,
                 *(t[part] for part in ("n", "mean", "sd", "low", "high", "status")),
             ]
-            for row, name, t in rows
+            for row, code, name, t in rows
         ],
     )
     return [intro, table] if rows else []
@@ -174,7 +175,7 @@ def _worst(stats: Stats) -> list[Block]:
 def _worst_text(rank: Row) -> str:
     wins = f"{rank['wins']} wins, {rank['ties']} ties, {rank['losses']} losses"
     if rank["p"] is None:
-        return f"{wins}; no test: {rank['status']}."
+        return f"{wins}; no test: {why(rank)}."
     return f"{wins}, Wilcoxon {p_value(rank['p'])}, A12{NBSP}={NBSP}{number(rank['a12'])}."
 
 

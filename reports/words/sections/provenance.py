@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bamgate.reports.pages.document import Block, Bullets, Callout, Details, Facts, Facts_, Paragraph, Section, Table
-from bamgate.reports.pages.numbers import NONE, count, number, seeds, whole
-from bamgate.reports.pages.sections.common import Stats, complete, context_cell, make_table, with_context
+from bamgate.environment import EXECUTION
+from bamgate.reports.words.document import Block, Bullets, Callout, Details, Facts, Facts_, Paragraph, Section, Table
+from bamgate.reports.words.numbers import NONE, count, number, seeds, whole
+from bamgate.reports.words.peeking import PRICE
+from bamgate.reports.words.sections.common import Stats, complete, context_cell, make_table, with_context
 
 Provenance = Mapping[str, Any]
 
@@ -63,14 +65,12 @@ def _settings(values: Mapping[str, Any]) -> str:
 def _added(stats: Stats) -> Callout:
     added = stats["design"]["added_seeds"]
     effect = (
-        "If they were added after a look at the results, the p values and intervals are too sure of themselves: "
-        "looking after every seed from 3 to 10 finds a difference that is not there in 16 % of studies instead of "
-        "5 %. If they were added unseen, nothing changes."
+        f"{PRICE} Seeds added before anyone saw results change nothing."
         if complete(stats)
-        else "Whether they were added before or after a look at results decides what later tests are worth."
+        else "Whether they were added before or after a look at the results decides what later tests are worth."
     )
     which = f"Seed {seeds(added)} is" if len(added) == 1 else f"Seeds {seeds(added)} are"
-    text = f"{which} not of the plan that the study declared. {effect}"
+    text = f"{which} not in the plan that the study declared. {effect}"
     return Callout(tone="warning", word="Seeds were added", text=text)
 
 
@@ -84,7 +84,7 @@ def _mixed(stats: Stats) -> Callout:
 
 
 def _ways(stats: Stats) -> Table:
-    names = ("torch", "device", "device_name", "threads", "compile", "executor", "runs")
+    names = (*EXECUTION, "runs")
     titles = ("torch", "Device", "Its name", "Threads", "Compiled", "Executor", "Runs")
     columns: list[Any] = [
         (title, "right" if name in ("threads", "runs") else "left") for name, title in zip(names, titles, strict=True)

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bamgate.reports.pages.document import Document, FigureRef, Section
-from bamgate.reports.pages.sections.common import Stats, complete, headline_across, headline_contrast, word_of
-from bamgate.reports.pages.sections.evidence import evidence
-from bamgate.reports.pages.sections.failures import failures
-from bamgate.reports.pages.sections.mechanism import mechanism
-from bamgate.reports.pages.sections.method import method
-from bamgate.reports.pages.sections.opening import opening
-from bamgate.reports.pages.sections.provenance import provenance
-from bamgate.reports.pages.sections.robustness import robustness
+from bamgate.reports.words.document import Document, FigureRef, Section
+from bamgate.reports.words.sections.common import Stats, code_of, complete, headline_across, headline_contrast, word_of
+from bamgate.reports.words.sections.evidence import evidence
+from bamgate.reports.words.sections.failures import failures
+from bamgate.reports.words.sections.mechanism import mechanism
+from bamgate.reports.words.sections.method import method
+from bamgate.reports.words.sections.opening import opening
+from bamgate.reports.words.sections.provenance import provenance
+from bamgate.reports.words.sections.robustness import robustness
 
 
 def compose(stats: Stats, figures: Sequence[str], known: Mapping[str, Any]) -> Document:
@@ -58,7 +58,7 @@ def _front_matter(stats: Stats) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "study": design["name"],
         "question": design["question"],
-        "verdict": word_of(stats),
+        "verdict": code_of(stats),
         "complete": progress["complete"],
         "arm": headline["arm"],
         "reference": headline["reference"],

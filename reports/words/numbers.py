@@ -1,4 +1,7 @@
-"""Numbers as texts: points with their sign, p never zero, a real minus, and a dash where there is none."""
+"""The one place where numbers become texts: points with a sign, p never zero, a real minus, a dash for none."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 MINUS = "−"
 NBSP = "\u00a0"
@@ -20,6 +23,25 @@ def points(value: float | None, digits: int = 2) -> str:
     return "+" + text if value is not None and value > 0 and float(text) else text
 
 
+def points_of(value: float | None, *, exact: bool = False) -> str:
+    """+0.29 points; exactly: with as many digits as it has, up to six."""
+    if value is None:
+        return NONE
+    sign = "+" if value > 0 else MINUS if value < 0 else ""
+    text = f"{sign}{abs(value):.6g}" if exact else points(value)
+    return f"{text}{NBSP}points"
+
+
+def amount(value: float) -> str:
+    """0.5 points, 1 point: a margin or a size, with no more digits than it has."""
+    return f"{value:g}{NBSP}point{'' if value == 1 else 's'}"
+
+
+def margin(rope: float) -> str:
+    """±0.5 points: the range of differences too small to matter."""
+    return f"±{amount(rope)}"
+
+
 def percent(value: float | None, digits: int = 2) -> str:
     """A number that is in percent already."""
     return NONE if value is None else f"{number(value, digits)}{NBSP}%"
@@ -30,12 +52,26 @@ def share(value: float | None, digits: int = 1) -> str:
     return NONE if value is None else percent(100 * value, digits)
 
 
+def percent_bounded(value: float) -> str:
+    """A chance in whole percent; never a 0 or 100 that is not one."""
+    if 0 < value < 0.01:
+        return f"under 1{NBSP}%"
+    return f"over 99{NBSP}%" if 0.99 < value < 1 else share(value, 0)
+
+
 def interval(low: float | None, high: float | None, *, signed: bool = True, digits: int = 2) -> str:
     """[low, high]; a dash where a limit is missing."""
     if low is None or high is None:
         return NONE
     write = points if signed else number
     return f"[{write(low, digits)}, {write(high, digits)}]"
+
+
+def interval_words(result: Mapping[str, Any]) -> str:
+    """+0.16 to +0.43: the interval of a result, in a sentence."""
+    if result["low"] is None or result["high"] is None:
+        return NONE
+    return f"{points(result['low'])} to {points(result['high'])}"
 
 
 def p_cell(value: float | None) -> str:
@@ -92,3 +128,22 @@ def seeds(values: list[int]) -> str:
         else:
             runs.append([value])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs) or "none"
+
+
+def seeds_text(ns: Iterable[float]) -> str:
+    """5 seeds; 3 to 5 seeds; 1 seed."""
+    counts = sorted({int(n) for n in ns})
+    if not counts:
+        return "no seeds"
+    span = f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else str(counts[0])
+    return f"{span} seed{'' if counts[-1] == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c"""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def ascii_signs(text: str) -> str:
+    """For the terminal: a hyphen for the minus and plain spaces, so that what is copied can be computed with."""
+    return text.replace(MINUS, "-").replace(NBSP, " ").replace(NONE, "-")

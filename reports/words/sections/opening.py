@@ -2,19 +2,20 @@
 
 from typing import Any
 
-from bamgate.reports.pages.document import Block, Callout, Facts_, FigureRef
-from bamgate.reports.pages.numbers import NBSP, count, interval, p_cell, percent, points
-from bamgate.reports.pages.sections.common import (
+from bamgate.reports.words.document import Block, Callout, Facts_, FigureRef
+from bamgate.reports.words.headline import headline_words
+from bamgate.reports.words.numbers import count, interval, margin, p_cell, percent, points_of
+from bamgate.reports.words.sections.common import (
     Stats,
+    code_of,
     complete,
     headline_across,
     headline_contrast,
     interval_cell,
-    rope_text,
-    sentence,
     tone_of,
     word_of,
 )
+from bamgate.reports.words.verdict import capital
 
 FIRST = "differences"
 
@@ -26,16 +27,15 @@ def opening(stats: Stats, figures: tuple[str, ...]) -> tuple[Block, ...]:
 
 
 def _verdict(stats: Stats) -> Callout:
-    headline, word = stats["headline"], word_of(stats)
-    capital = word[0].upper() + word[1:]
-    points_ = [("How sure", headline["sure"]), ("Why", headline["why"])]
+    headline, word = headline_words(stats), capital(word_of(stats))
+    points_ = [("How sure", headline.sure), ("Why", headline.why)]
     if stats["design"]["added_seeds"]:
-        points_.append(("Mind", "Seeds were added to the plan; what that does to p is said under Provenance."))
+        points_.append(("Mind", "Seeds were added to the plan; Provenance says what that does to p."))
     return Callout(
-        tone=tone_of(word),
-        word=capital,
-        text=sentence(headline["sentence"].removeprefix(f"{capital}: ")),
-        points=tuple((term, sentence(text)) for term, text in points_ if text),
+        tone=tone_of(code_of(stats)),
+        word=word,
+        text=capital(headline.sentence.removeprefix(f"{word}: ")),
+        points=tuple((term, text) for term, text in points_ if text),
         figures=_key_numbers(stats),
     )
 
@@ -46,20 +46,19 @@ def _interim(stats: Stats) -> Callout:
     return Callout(
         tone="interim",
         word=f"Interim: {progress['seeds_done']} of {progress['seeds_planned']} seeds; no verdict",
-        text=f"{ended} of {progress['planned']} planned runs have ended. What stands below describes them and will "
+        text=f"{ended} of {progress['planned']} planned runs have ended. The numbers below describe those and will "
         "change.",
         points=(
             (
                 "Why no test",
-                "Looking at tests while runs come in, and stopping when they please, finds differences that are not "
-                "there. They are computed when every planned run has ended.",
+                headline_words(stats).sure,
             ),
         ),
     )
 
 
 def _key_numbers(stats: Stats) -> Facts_:
-    rope = ("Too small to matter", rope_text(stats["design"]))
+    rope = ("Too small to matter", margin(stats["design"]["rope"]))
     row = headline_contrast(stats)
     if row is not None:
         return (*_of_contrast(row), rope)
@@ -70,7 +69,7 @@ def _key_numbers(stats: Stats) -> Facts_:
 def _of_contrast(row: Any) -> Facts_:
     t = row["t"]
     return (
-        ("Mean difference", "none" if t["mean"] is None else f"{points(t['mean'])}{NBSP}points"),
+        ("Mean difference", "none" if t["mean"] is None else points_of(t["mean"])),
         (f"{percent(100 * t['confidence'], 0)} interval", interval_cell(t)),
         ("Pairs of runs", count(t["n"], "seed")),
         ("Holm-adjusted p", p_cell(row["holm_p"])),
@@ -80,7 +79,7 @@ def _of_contrast(row: Any) -> Facts_:
 def _of_contexts(row: Any) -> Facts_:
     cells = row["across"]["cells"]
     return (
-        ("Mean over contexts", "none" if cells["mean"] is None else f"{points(cells['mean'])}{NBSP}points"),
+        ("Mean over contexts", "none" if cells["mean"] is None else points_of(cells["mean"])),
         ("95 % interval, a new context", interval(cells["low"], cells["high"])),
         ("95 % interval, these only", interval(cells["these_low"], cells["these_high"])),
         ("Contexts", str(cells["k"])),

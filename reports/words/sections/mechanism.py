@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bamgate.reports.pages.document import Block, Bullets, Callout, Details, Paragraph, Section, Table
-from bamgate.reports.pages.numbers import NBSP, interval, number, p_cell, points
-from bamgate.reports.pages.sections.common import (
+from bamgate.reports.words.document import Block, Bullets, Callout, Details, Paragraph, Section, Table
+from bamgate.reports.words.gate_properties import PROPERTIES, attribution_sentence, confound_sentence
+from bamgate.reports.words.numbers import NBSP, count, interval, number, p_cell, points
+from bamgate.reports.words.sections.common import (
     Row,
     Stats,
     complete,
@@ -13,7 +14,6 @@ from bamgate.reports.pages.sections.common import (
     figure_refs,
     interval_cell,
     make_table,
-    sentence,
     with_context,
 )
 
@@ -24,8 +24,8 @@ def mechanism(stats: Stats, figures: tuple[str, ...]) -> Section:
     """Confounds, attribution, gate figures, learned parameters, object against background."""
     blocks: list[Block] = []
     if stats["confounds"]:
-        blocks += [Paragraph("A difference between gates may have these causes besides the gate:", "Confounds.")]
-        blocks += [Bullets(tuple(sentence(text) for text in stats["confounds"]))]
+        blocks += [Paragraph("A difference between gates may have these other causes:", "Confounds.")]
+        blocks += [Bullets(tuple(map(confound_sentence, stats["confounds"])))]
     blocks += _attribution(stats)
     blocks += [Paragraph(_MEANING, "What the gates did.")] if stats["mechanism"] else []
     tables = (_sites(stats), _objects(stats), _learned(stats))
@@ -48,23 +48,19 @@ def _attribution(stats: Stats) -> list[Block]:
     if not complete(stats):
         return []
     if not rows:
-        text = "The study holds no two gates that differ in one property alone, so nothing can be attributed to one."
+        text = "No two gates of this study differ in one property alone, so nothing can be attributed to one."
         return [Callout(tone="note", word="No attribution", text=text)]
     intro = Paragraph(
         "Pairs of gates of the form s = c (1 + A tanh(k z)) that differ in one thing: the centre c, the depth A, the "
         "slope k, the smoothness or the tails.",
         "Which property it was.",
     )
-    items = Bullets(tuple(_placed(row) + sentence(row["sentence"]) for row in rows))
+    items = Bullets(tuple(map(attribution_sentence, rows)))
     words: Block = items if len(rows) <= 8 else Details(f"The {len(rows)} attributions in words", (items,))
     return [intro, words, _attribution_table(stats)]
 
 
-def _placed(row: Row) -> str:
-    return f"At {row['context']}: " if row["context"] else ""
-
-
-_ATTRIBUTION_NAMES = ("context", "property", "treatment", "control", "held")
+_ATTRIBUTION_NAMES = ("context", "property", "treatment", "control")
 _ATTRIBUTION_T = ("n", "mean", "sd", "low", "high", "p")
 
 
@@ -74,8 +70,8 @@ def _attribution_table(stats: Stats) -> Table:
     columns += [("Difference", "right"), ("95 % interval", "right"), (f"Holm{NBSP}p", "right")]
     return make_table(
         "attribution",
-        f"Difference between gates that differ in one property, in points; p adjusted in the family of "
-        f"{rows[0]['family']}.",
+        "Difference between gates that differ in one property, in points; p adjusted in the family of "
+        f"{count(rows[0]['family'], 'contrast')} of control gates.",
         with_context(stats, columns),
         [[*context_cell(stats, row), *_attribution_cells(row)] for row in rows],
         [*_ATTRIBUTION_NAMES, *_ATTRIBUTION_T, "holm_p"],
@@ -87,7 +83,7 @@ def _attribution_table(stats: Stats) -> Table:
 
 
 def _attribution_cells(row: Row) -> list[str]:
-    names = [row[name] for name in ("property", "treatment", "control")]
+    names = [PROPERTIES[row["property"]], row["treatment"], row["control"]]
     t = row["t"]
     return [*names, str(t["n"]), points(t["mean"]), interval_cell(t), p_cell(row["holm_p"])]
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from bamgate.reports.pages.document import Block, Bullets, Callout, Details, Facts, Paragraph, Section, Table
-from bamgate.reports.pages.numbers import NBSP, NONE, number, p_cell, points, seeds
-from bamgate.reports.pages.sections.common import (
-    EXACT_LEAST,
+from bamgate.reports.words.document import Block, Bullets, Callout, Details, Facts, Paragraph, Section, Table
+from bamgate.reports.words.headline import family_words
+from bamgate.reports.words.numbers import NBSP, NONE, margin, number, p_cell, points, seeds
+from bamgate.reports.words.runs import FEW_PAIRS
+from bamgate.reports.words.sections.common import (
     Row,
     Stats,
     complete,
@@ -13,12 +14,11 @@ from bamgate.reports.pages.sections.common import (
     figure_refs,
     interval_cell,
     make_table,
-    rope_text,
-    sentence,
     title_of,
     with_context,
 )
-from bamgate.reports.pages.sections.contrast import facts
+from bamgate.reports.words.sections.contrast import facts
+from bamgate.reports.words.verdict import WORDS, verdict_sentence
 
 FIGURES = ("forest", "curves", "power")
 
@@ -41,7 +41,7 @@ def _declared(stats: Stats) -> str:
     rope = "declared before the runs" if design["rope_declared"] else "chosen for this report"
     text = (
         f"Compared with the reference {design['reference']}, seed by seed (seeds {seeds(design['seeds'])}): "
-        f"{', '.join(others)}. A difference within {rope_text(design)} of accuracy counts as too small to "
+        f"{', '.join(others)}. A difference within {margin(design['rope'])} of accuracy counts as too small to "
         f"matter ({rope})."
     )
     expected = f" Expected before the runs: {design['expected']}." if design["expected"] else ""
@@ -72,7 +72,7 @@ def _arms_caption(stats: Stats) -> str:
     )
     if not complete(stats):
         return f"{text} so far. The study is not complete."
-    families = list(dict.fromkeys(row["family"] for row in stats["contrasts"]))
+    families = list(dict.fromkeys(family_words(row) for row in stats["contrasts"]))
     family = f"; p adjusted by Holm's method in the family of {', '.join(families)}" if families else ""
     return f"{text}, on the seeds that both finished{family}."
 
@@ -88,7 +88,7 @@ def _arm_cells(stats: Stats, level: Row, row: Row | None, *, tested: bool) -> li
 
 
 def _word(verdict: Row) -> str:
-    return f"{verdict['word']}; also equivalent" if verdict["also_equivalent"] else str(verdict["word"])
+    return WORDS[verdict["code"]] + ("; also equivalent" if verdict["also_equivalent"] else "")
 
 
 _ARM_DATA = ["context", "arm", "gate", "attention", "planned", "finished", "diverged", "missing", "n", "mean", "sd"]
@@ -106,12 +106,12 @@ def _arm_data(level: Row, row: Row | None) -> list[Any]:
 def _test_data(row: Row | None) -> list[Any]:
     if row is None:
         return [None] * len(_TEST_DATA)
-    return [*(row["t"][name] for name in ("sd", "low", "high", "p")), row["holm_p"], row["verdict"]["word"]]
+    return [*(row["t"][name] for name in ("sd", "low", "high", "p")), row["holm_p"], row["verdict"]["code"]]
 
 
 def _few_pairs(stats: Stats) -> list[Callout]:
     """Where no exact test can reach p < 0.05, that is said once, before anybody reads a p."""
-    few = [c for c in stats["contrasts"] if 1 < c["t"]["n"] < EXACT_LEAST]
+    few = [c for c in stats["contrasts"] if 1 < c["t"]["n"] < FEW_PAIRS]
     if not few:
         return []
     counts = sorted({c["t"]["n"] for c in few})
@@ -122,15 +122,15 @@ def _few_pairs(stats: Stats) -> list[Callout]:
             tone="note",
             word=f"{span} pairs: no exact test can reach p < 0.05",
             text=f"The smallest p that sign flips, Wilcoxon's test or the sign test can give here is "
-            f"{p_cell(smallest)}, however clear the difference. Their p values are therefore no argument for or "
-            f"against one; the t interval is the evidence. Exact tests need {EXACT_LEAST} pairs or more.",
+            f"{p_cell(smallest)}, however clear the difference. Those p values therefore say nothing for or against a "
+            f"difference; the t interval is the evidence. Exact tests need {FEW_PAIRS} pairs or more.",
         )
     ]
 
 
 def _in_words(stats: Stats) -> list[Block]:
     """Each verdict as a sentence; with many of them behind a click."""
-    items = tuple(f"{title_of(row)}: {sentence(row['verdict']['sentence'])}" for row in stats["contrasts"])
+    items = tuple(f"{title_of(row)}: {verdict_sentence(row['verdict'])}" for row in stats["contrasts"])
     if not items:
         return []
     return [Bullets(items)] if len(items) <= 4 else [Details(f"The {len(items)} verdicts in words", (Bullets(items),))]
@@ -155,7 +155,7 @@ def _seed_table(name: str, context: str, rows: list[Row], all_seeds: list[int]) 
     ]
     return make_table(
         name,
-        f"Accuracy in percent of every run in its last epoch{place}. {NONE} means: diverged, or not there.",
+        f"Accuracy in percent of every run in its last epoch{place}. {NONE}: the run diverged or does not exist.",
         [("Arm", "left"), *((f"seed{NBSP}{seed}", "right") for seed in all_seeds)],
         [[row["arm"], *(number(row["accuracies"].get(str(seed))) for seed in all_seeds)] for row in rows],
         ["context", "arm", "seed", "accuracy", "correct", "total"],

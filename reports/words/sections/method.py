@@ -1,21 +1,55 @@
 """What each word of the report means, so that nobody has to guess."""
 
-from bamgate.reports.pages.document import Facts, Facts_, Paragraph, Section
-from bamgate.reports.pages.sections.common import EXACT_LEAST, Stats, complete, rope_text
+from bamgate import stats as stats_
+from bamgate.reports.words.document import Details, Facts, Facts_, Paragraph, Section
+from bamgate.reports.words.numbers import margin
+from bamgate.reports.words.runs import FEW_PAIRS
+from bamgate.reports.words.sections.common import Stats, complete
 
 
 def method(stats: Stats) -> Section:
     """The rules, fixed before the runs, that turned runs into words."""
     intro = Paragraph("These rules are the same for every study and do not depend on what was found.")
     rows = (*_always(stats), *((*_VERDICTS, *_TESTS) if complete(stats) else ()))
-    return Section("method", "Method", (intro, Facts(rows)))
+    calls = (Details("The library call behind each number", (Facts(_calls()),)),) if complete(stats) else ()
+    return Section("method", "Method", (intro, Facts(rows), *calls))
+
+
+def _calls() -> Facts_:
+    return tuple((name, kind.call) for name, kind in _STATISTICS.items())
+
+
+_STATISTICS: dict[str, type[stats_.Result]] = {
+    "Level of an arm": stats_.Level,
+    "Paired t": stats_.PairedT,
+    "Bootstrap (BCa)": stats_.Bootstrap,
+    "Exact sign flips": stats_.SignFlip,
+    "Wilcoxon signed rank": stats_.SignedRank,
+    "Sign test": stats_.SignTest,
+    "Effect size": stats_.EffectSize,
+    "Chance of winning": stats_.Superiority,
+    "Unpaired (Welch)": stats_.Unpaired,
+    "Equivalence": stats_.Equivalence,
+    "Posterior": stats_.Posterior,
+    "Bayes factors": stats_.BayesFactors,
+    "Planning": stats_.Planning,
+    "Verdict": stats_.Verdict,
+    "Failure rate": stats_.Rate,
+    "Fisher's test": stats_.Fisher,
+    "Worst ranks": stats_.WorstRank,
+    "Means of contexts": stats_.CellMeans,
+    "Mixed model": stats_.MixedModel,
+    "Meta-analysis": stats_.MetaAnalysis,
+    "Test images": stats_.ImageBootstrap,
+    "McNemar's test": stats_.McNemar,
+}
 
 
 def _always(stats: Stats) -> Facts_:
     return (
         (
             "Pair",
-            "Two runs with the same seed, so with the same data order and, where the parameters are the same, the same "
+            "Two runs with the same seed, so with the same data order and, if the parameters are the same, the same "
             "initial weights; only what the arm names differs. The seed is the unit: neither images nor epochs "
             "are counted as repetitions.",
         ),
@@ -31,7 +65,7 @@ def _always(stats: Stats) -> Facts_:
         ),
         (
             "Range too small to matter (ROPE)",
-            f"{rope_text(stats['design'])}. A difference inside it would change no decision. "
+            f"{margin(stats['design']['rope'])}. A difference inside it would change no decision. "
             + (
                 "It was declared with the study, before any run."
                 if stats["design"]["rope_declared"]
@@ -40,7 +74,7 @@ def _always(stats: Stats) -> Facts_:
         ),
         (
             "Diverged",
-            "A run whose loss was no finite number any more. It is an outcome, counted as such; it is never replaced "
+            "A run whose loss was no longer finite. It is an outcome, counted as such; it is never replaced "
             "by another seed, and its pair is left out of the differences.",
         ),
     )
@@ -75,7 +109,7 @@ _TESTS = (
     (
         "Exact tests",
         "Sign flips, Wilcoxon's test and the sign test assume no distribution and work on whole numbers of images. "
-        f"With fewer than {EXACT_LEAST} pairs none of them can reach p < 0.05, whatever the data.",
+        f"With fewer than {FEW_PAIRS} pairs none of them can reach p < 0.05, whatever the data.",
     ),
     (
         "What pairing buys",

@@ -1,16 +1,16 @@
 """What several sections ask of the statistics."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from bamgate.reports.pages.document import Align, FigureRef, Table, Tone
-from bamgate.reports.pages.numbers import MINUS, NBSP, interval, p_value, percent, points
+from bamgate.reports.words.document import Align, FigureRef, Table, Tone
+from bamgate.reports.words.numbers import NBSP, interval
+from bamgate.reports.words.status import why
+from bamgate.reports.words.verdict import INTERIM, WORDS
 
 Stats = Mapping[str, Any]
 Row = Mapping[str, Any]
 OK = "ok"
-EXACT_LEAST = 6  # pairs: 2 / 2**5 = 0.0625 is above 0.05
 
 
 def complete(stats: Stats) -> bool:
@@ -23,15 +23,20 @@ def several(stats: Stats) -> bool:
     return len(stats["design"]["contexts"]) > 1
 
 
+def code_of(stats: Stats) -> str:
+    """The verdict's code."""
+    return str(stats["headline"]["code"]) if complete(stats) else INTERIM
+
+
 def word_of(stats: Stats) -> str:
     """The verdict in a word or two."""
-    return str(stats["headline"]["word"]) if complete(stats) else "interim"
+    return WORDS[code_of(stats)]
 
 
-def tone_of(word: str) -> Tone:
+def tone_of(code: str) -> Tone:
     """The colour of a verdict; a shade of it is the colour of its class."""
     tones: tuple[Tone, ...] = ("better", "worse", "equivalent", "interim")
-    return next((tone for tone in tones if word.startswith(tone)), "undecided")
+    return next((tone for tone in tones if code.startswith(tone)), "undecided")
 
 
 def title_of(row: Row) -> str:
@@ -54,32 +59,11 @@ def headline_across(stats: Stats) -> Row | None:
     return next((row for row in stats["across"] if row["arm"] == stats["headline"]["arm"]), None)
 
 
-def rope_text(design: Row) -> str:
-    """±0.50 points."""
-    return f"±{design['rope']:.2f}{NBSP}points"
-
-
-def sentence(text: str) -> str:
-    """A sentence of the statistics with a real minus before its numbers, and "95 %" on one line."""
-    text = re.sub(r"(?<=[\s(\[])-(?=\d+(\.\d|\b))", MINUS, text)
-    return re.sub(r"(?<=\d) %", f"{NBSP}%", text)
-
-
-def t_text(t: Row) -> str:
-    """A paired t result in a phrase, or why there is none."""
-    if t["mean"] is None:
-        return f"no difference is known ({t['status']})"
-    if t["low"] is None:
-        return f"{points(t['mean'])}{NBSP}points; {without_interval(t)}"
-    level = percent(100 * t["confidence"], 0)
-    return f"{points(t['mean'])}{NBSP}points, {level} interval {interval(t['low'], t['high'])}, {p_value(t['p'])}"
-
-
 def without_interval(result: Row) -> str:
-    """Why a mean stands alone."""
+    """Why a mean has no interval."""
     if result["n"] == 1:
         return f"n{NBSP}={NBSP}1, no interval"
-    return f"n{NBSP}={NBSP}{result['n']}, no interval: {result['status']}"
+    return f"n{NBSP}={NBSP}{result['n']}, no interval: {why(result)}"
 
 
 def interval_cell(result: Row, *, signed: bool = True) -> str:
@@ -93,7 +77,7 @@ def given(result: Row | None, write: Callable[[Row], str]) -> str:
     """What `write` makes of a result, or the result's own reason for having no numbers."""
     if result is None:
         return "not computed."
-    return write(result) if result["status"] == OK else f"none: {result['status']}."
+    return write(result) if result["status"] == OK else f"none: {why(result)}."
 
 
 def figure_refs(names: Iterable[str], there: Sequence[str]) -> tuple[FigureRef, ...]:

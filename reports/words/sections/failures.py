@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bamgate.reports.pages.document import Block, Bullets, Paragraph, Section, Table
-from bamgate.reports.pages.numbers import NBSP, count, p_value, share
-from bamgate.reports.pages.sections.common import (
+from bamgate.reports.words.document import Block, Bullets, Paragraph, Section, Table
+from bamgate.reports.words.numbers import NBSP, count, p_value, share
+from bamgate.reports.words.sections.common import (
     OK,
     Stats,
     complete,
@@ -14,6 +14,7 @@ from bamgate.reports.pages.sections.common import (
     title_of,
     with_context,
 )
+from bamgate.reports.words.status import left_out, why
 
 FIGURES = ("failures",)
 
@@ -22,7 +23,7 @@ def failures(stats: Stats, figures: tuple[str, ...]) -> Section:
     """How often each arm diverged, and which pairs that cost."""
     progress = stats["progress"]
     ended = progress["planned"] - progress["missing"]
-    text = f"{progress['diverged']} of {count(ended, 'run')} diverged: the loss was no finite number any more."
+    text = f"{progress['diverged']} of {count(ended, 'run')} diverged: the loss was no longer finite."
     if not progress["diverged"]:
         text = (
             f"No run diverged: {count(ended, 'run')} of {progress['planned']} planned have ended, each with a result."
@@ -37,14 +38,12 @@ def failures(stats: Stats, figures: tuple[str, ...]) -> Section:
         blocks += [Bullets(tests)] if tests else []
     left = _left_out(stats)
     if left:
-        blocks += [Paragraph("A pair counts where both of its runs finished. Left out:"), Bullets(left)]
+        blocks += [Paragraph("A pair counts if both of its runs finished. Left out:"), Bullets(left)]
     return Section("failures", "Failures", (*blocks, *figure_refs(FIGURES, figures)))
 
 
 def _left_out(stats: Stats) -> tuple[str, ...]:
-    return tuple(
-        f"{title_of(row)}: seed {item['seed']}, {item['why']}" for row in stats["contrasts"] for item in row["left_out"]
-    )
+    return tuple(f"{title_of(row)}: {left_out(item)}" for row in stats["contrasts"] for item in row["left_out"])
 
 
 def _rates(stats: Stats) -> Table:
@@ -54,7 +53,7 @@ def _rates(stats: Stats) -> Table:
     parts = ("failed", "n", "share", "low", "high")
     return make_table(
         "failures",
-        "Runs that diverged, of those that ended. Even none of a few runs leaves a considerable rate possible.",
+        "Runs that diverged, of those that ended. Zero of a few runs still leaves a considerable rate possible.",
         with_context(stats, columns),
         [
             [
@@ -74,5 +73,5 @@ def _rates(stats: Stats) -> Table:
 
 def _limits(rate: Any) -> str:
     if rate["low"] is None:
-        return str(rate["status"])
+        return why(rate)
     return f"{share(rate['low'], 0)} to{NBSP}{share(rate['high'], 0)}"
