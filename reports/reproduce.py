@@ -1,6 +1,6 @@
 """A report's numbers again, from the CSV files alone, and what differs.
 
-Numbers are compared exactly; wording only if stats.json is of this version.
+Numbers are compared exactly. Wording is compared only if the version that wrote the report is the one that runs.
 """
 
 import csv
@@ -9,6 +9,7 @@ import json
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +112,7 @@ def _other_writer(stored: dict[str, Any], provenance: dict[str, Any]) -> str | N
     writer = provenance["versions"].get("bamgate")
     if stored["schema"] != SCHEMA:
         return f"{writer} (stats.json version {stored['schema']})"
-    return None
+    return None if writer == version("bamgate") else str(writer)
 
 
 def _contents(inputs: dict[str, str]) -> list[tuple[str, str]]:

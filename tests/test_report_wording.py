@@ -23,6 +23,7 @@ from bamgate.reports.records import Outcomes, read_records, read_runs
 from bamgate.reports.stored import CODES_OF_1, read_stats
 from bamgate.reports.words.gate_properties import CONTROLS as CONTROL_WORDS
 from bamgate.reports.words.gate_properties import PROPERTIES
+from bamgate.reports.words.sections import mechanism
 from bamgate.reports.words.status import PHRASES, phrase
 from bamgate.reports.words.verdict import WORDS
 from bamgate.stats import VERDICTS
@@ -88,9 +89,45 @@ def changed(report: Path, to: Path, file: str, old: str, new: str) -> Path:
     return to
 
 
+def by_another_version(report: Path) -> Path:
+    path = report / "provenance.json"
+    content = json.loads(path.read_text())
+    content["versions"]["bamgate"] = "0.0.9"
+    path.write_text(json.dumps(content))
+    return report
+
+
 def test_a_report_is_equal_to_itself(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(study, study / "report") == 0
     assert "wording" not in capsys.readouterr().err
+
+
+def test_new_words_are_a_difference_only_of_the_same_version(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mechanism, "_MEANING", "Said in other words.")
+    assert exit_code(study, study / "report") == 5
+    assert "report.md, line " in capsys.readouterr().out
+    report = by_another_version(changed(study / "report", tmp_path / "r", "", "", ""))
+    assert exit_code(study, report) == 0
+    said = capsys.readouterr()
+    assert said.out.endswith("recomputed: all equal\n")
+    assert said.err == "wording not compared: written by version 0.0.9\n"
+
+
+@pytest.mark.parametrize("file", ["stats.json", "figures/differences.csv", "tables/seeds.csv"])
+@pytest.mark.parametrize("other", [False, True])
+def test_a_changed_number_is_a_difference_of_every_version(
+    study: Path, tmp_path: Path, file: str, other: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = changed(study / "report", tmp_path / "r", file, "90.31", "90.32")
+    assert exit_code(study, by_another_version(report) if other else report) == 5
+    assert file in capsys.readouterr().out
+
+
+def test_a_changed_name_is_a_difference_of_every_version(study: Path, tmp_path: Path) -> None:
+    report = changed(study / "report", tmp_path / "r", "tables/seeds.csv", "tanh", "tahn")
+    assert exit_code(study, by_another_version(report)) == 5
 
 
 def numbers(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
