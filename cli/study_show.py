@@ -7,6 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from bamgate.cli.console import out, table
+from bamgate.reports.words.numbers import ascii_signs, number, points
 from bamgate.reports.words.runs import FEW, FEW_PAIRS, not_compared
 from bamgate.studies.catalogue import count_cells
 from bamgate.studies.compare import ArmRow
@@ -56,10 +57,10 @@ def arms_table(rows: Iterable[ArmRow], *, comparable: bool = True) -> Table:
     grid = table(title, "arm", *where, *columns, text=("context",))
     for row in rows:
         plain = row.to_dict() if comparable else row.to_dict() | {"difference": None, "pairs": 0}
-        signed = [_number(plain[name], "+.2f") for name in ("difference", "smallest", "largest")]
+        signed = [ascii_signs(points(plain[name])) for name in ("difference", "smallest", "largest")]
         if not plain["pairs"]:
             signed = ["-"] * 3
-        accuracy = [_number(plain[name], ".2f") for name in ("mean", "sd")]
+        accuracy = [ascii_signs(number(plain[name])) for name in ("mean", "sd")]
         names = [row.arm, context_name(row.context)] if where else [row.arm]
         grid.add_row(*names, str(plain["n"]), *accuracy, *signed, str(plain["pairs"]))
     return grid
@@ -82,14 +83,10 @@ def show_end(folder: Path, rows: list[ArmRow], states: Iterable[CellState], ways
 def show_status(facts: dict[str, Any], rows: list[ArmRow], states: list[CellState]) -> None:
     """Counts, what is running, and each arm so far."""
     console = out()
-    counts = ", ".join(f"{number} {status}" for status, number in count(states).items())
+    counts = ", ".join(f"{n} {status}" for status, n in count(states).items())
     console.print(f"{facts['study']} in {facts['out']}: {len(states)} cells, {counts}", markup=False)
     for state in states:
         if state.status == RUNNING or (state.status == MISSING and state.epoch):
             now = "running" if state.status == RUNNING else "begun, nobody at work on it"
             console.print(f"  {state.name}: {now}, epoch {state.epoch} of {state.epochs} done", markup=False)
     console.print(arms_table(rows))
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)

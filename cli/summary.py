@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bamgate.cli.console import err, out, table
 from bamgate.reports import summary
+from bamgate.reports.words.numbers import ascii_signs, points
 from bamgate.reports.words.runs import FEW, FEW_PAIRS, not_compared
 
 
@@ -49,11 +50,10 @@ def _show_differences(folder: Path, gates: list[str]) -> None:
         if gate == reference or not len(difference):
             continue
         pairs = max(pairs, len(difference))
-        out().print(
-            f"{gate} minus {reference} on the same seeds: {difference.mean():+.2f} points on average, "
-            f"smallest {difference.min():+.2f}, largest {difference.max():+.2f}, n = {len(difference)}",
-            markup=False,
-        )
+        mean, least, most = (points(float(value)) for value in (difference.mean(), difference.min(), difference.max()))
+        text = f"{gate} minus {reference} on the same seeds: {mean} points on average, "
+        text += f"smallest {least}, largest {most}, n = {len(difference)}"
+        out().print(ascii_signs(text), markup=False)
     if 0 < pairs < FEW_PAIRS:
         out().print(FEW, markup=False)
 

@@ -10,7 +10,8 @@ from figure_samples import NETWORKS, Design, Records, made, statistics
 from bamgate.reports.figures import FIGURES
 from bamgate.reports.figures.drawing import shortened, spread, with_crossings
 from bamgate.reports.figures.panels import evenly, natural
-from bamgate.reports.figures.parts import listed, seeds_text, signed, t_band, thinned
+from bamgate.reports.figures.parts import t_band, thinned
+from bamgate.reports.words.numbers import listed, points, seeds_text
 from bamgate.tables import SCALE_EDGES
 
 T_2 = 4.302652729911275  # 97.5 % point of t with two degrees of freedom, from a printed table
@@ -235,7 +236,7 @@ def test_frames_do_not_depend_on_the_order_of_the_rows() -> None:
 
 
 def test_small_parts() -> None:
-    assert [signed(x) for x in (1.234, -0.5, -0.001, 0.0)] == ["+1.23", "−0.50", "0.00", "0.00"]
+    assert [points(x) for x in (1.234, -0.5, -0.001, 0.0)] == ["+1.23", "−0.50", "0.00", "0.00"]
     assert [listed(x) for x in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
     assert [seeds_text(n) for n in ([1], [5, 5], [3, 5.0])] == ["1 seed", "5 seeds", "3 to 5 seeds"]
     assert sorted(["layer10", "layer2", "layer2.channel"], key=natural) == ["layer2", "layer2.channel", "layer10"]

@@ -30,7 +30,7 @@ class SignFlip(Result):
 
     call: ClassVar[str] = (
         "all sign flips of the whole-number differences; equals scipy.stats.permutation_test((a, b), "
-        'sum of a - b, permutation_type="samples"), all of them'
+        'sum of a - b, permutation_type="samples") over all of them'
     )
     p: float | None = None
     smallest_p: float | None = None

@@ -145,7 +145,7 @@ def _sure(stats: Row, row: Row) -> str:
     rope = amount(stats["design"]["rope"])
     parts = (
         ("below", f"worse by more than {rope}"),
-        ("inside", f"within ±{rope}"),
+        ("inside", f"within {margin(stats['design']['rope'])}"),
         ("above", f"better by more than {rope}"),
     )
     chances = ", ".join(f"{percent_bounded(posterior[name])} {text}" for name, text in parts)

@@ -35,11 +35,10 @@ def mechanism(stats: Stats, figures: tuple[str, ...]) -> Section:
 
 
 _MEANING = (
-    "The feature is multiplied by the scale s = 1 + g(z). A value is attenuated where s < 1, relatively attenuated "
-    "where s is below the mean of its site (a common factor is taken out again by the batch norm that follows), "
-    "saturated where the gate's slope is nearly 0. Shares are of the values read on the probe images at the end of "
-    "training: of all values of a map up to 2^20, of a larger one one in each block (gates.csv has how many of how "
-    "many, and the standard errors)."
+    "Each feature is multiplied by the scale s = 1 + g(z). A value is attenuated if s < 1; relatively attenuated if s "
+    "is below the mean of its site (a batch norm that follows takes a common factor out again); saturated if the "
+    "gate's slope is nearly 0. Shares are of the values read on the probe images at the end of training: every value "
+    "of a map of up to 2^20, one value per block of a larger map (gates.csv has the counts and standard errors)."
 )
 
 

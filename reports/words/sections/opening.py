@@ -34,7 +34,7 @@ def _verdict(stats: Stats) -> Callout:
     return Callout(
         tone=tone_of(code_of(stats)),
         word=word,
-        text=capital(headline.sentence.removeprefix(f"{word}: ")),
+        text=headline.sentence.removeprefix(f"{word}: "),
         points=tuple((term, text) for term, text in points_ if text),
         figures=_key_numbers(stats),
     )

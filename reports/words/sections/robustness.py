@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bamgate.reports.words.document import Block, Bullets, Details, Paragraph, Section, Table
-from bamgate.reports.words.numbers import NBSP, interval, number, p_cell, p_value, points, share
+from bamgate.reports.words.numbers import NBSP, count, interval, number, p_cell, p_value, points, share
 from bamgate.reports.words.sections.common import (
     OK,
     Row,
@@ -37,9 +37,9 @@ def _contexts(stats: Stats) -> list[Block]:
         text = "The study has one network, data set and setting; it says nothing about others."
         return [Paragraph(text, "Other contexts.")]
     intro = Paragraph(
-        "Two intervals of one mean, for two populations: over exactly these contexts only the spread between seeds "
-        "counts; for a new one like them the spread between contexts does. The second is the wider claim and the "
-        "wider interval.",
+        "One mean with two intervals, for two populations: for exactly these contexts only the spread between seeds "
+        "counts; for a new context like them the spread between contexts counts. The second claim is wider, and so is "
+        "its interval.",
         "Across contexts.",
     )
     words = Bullets(tuple(_across_sentence(row) for row in rows))
@@ -173,7 +173,7 @@ def _worst(stats: Stats) -> list[Block]:
 
 
 def _worst_text(rank: Row) -> str:
-    wins = f"{rank['wins']} wins, {rank['ties']} ties, {rank['losses']} losses"
+    wins = f"{count(rank['wins'], 'win')}, {count(rank['ties'], 'tie')}, {count(rank['losses'], 'loss', 'losses')}"
     if rank["p"] is None:
         return f"{wins}; no test: {why(rank)}."
     return f"{wins}, Wilcoxon {p_value(rank['p'])}, A12{NBSP}={NBSP}{number(rank['a12'])}."
@@ -183,7 +183,7 @@ def _images(stats: Stats) -> list[Block]:
     """What other test images alone would do; the seeds' interval does not hold it."""
     rows = [row for row in stats["contrasts"] if row["images"] is not None]
     if not rows:
-        text = "Which test images each run got right is not kept here, so nothing is said about other images."
+        text = "Which test images each run got right is not stored here, so the report says nothing about other images."
         return [Paragraph(text, "Other images.")]
     intro = Paragraph(
         "The intervals above are over seeds, on one set of test images. These are over test images, with the seeds as "
