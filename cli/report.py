@@ -17,8 +17,8 @@ Example: bamgate report runs/quick
 """
 REPRODUCE_HELP = """Recompute every number of a report from the CSV files of its runs, and compare.
 
-Says "all equal", or what differs and by how much. Wording is compared only if the version of bamgate that wrote the
-report is the one that runs. Exit codes: 0 equal; 5 something differs; 4 data missing or damaged.
+Says "all equal", or what differs and by how much. Wording and pictures are compared only if the version of bamgate
+that wrote the report is the one that runs. Exit codes: 0 equal; 5 something differs; 4 data missing or damaged.
 
 Example: bamgate reproduce runs/quick
 """

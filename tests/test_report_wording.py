@@ -80,12 +80,11 @@ def exit_code(study: Path, report: Path) -> int:
 
 
 def changed(report: Path, to: Path, file: str, old: str, new: str) -> Path:
-    """A copy of a report with one text replaced; an empty `file` changes nothing."""
+    """A copy of a report with one text replaced."""
     shutil.copytree(report, to)
-    if file:
-        text = (to / file).read_text()
-        assert old in text
-        (to / file).write_text(text.replace(old, new, 1))
+    text = (to / file).read_text()
+    assert old in text
+    (to / file).write_text(text.replace(old, new, 1))
     return to
 
 
@@ -102,13 +101,13 @@ def test_a_report_is_equal_to_itself(study: Path, capsys: pytest.CaptureFixture[
     assert "wording" not in capsys.readouterr().err
 
 
-def test_new_words_are_a_difference_only_of_the_same_version(
+def test_new_words_and_pictures_are_a_difference_only_of_the_same_version(
     study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(mechanism, "_MEANING", "Said in other words.")
     assert exit_code(study, study / "report") == 5
     assert "report.md, line " in capsys.readouterr().out
-    report = by_another_version(changed(study / "report", tmp_path / "r", "", "", ""))
+    report = by_another_version(changed(study / "report", tmp_path / "r", "figures/differences.svg", "<g", "<g "))
     assert exit_code(study, report) == 0
     said = capsys.readouterr()
     assert said.out.endswith("recomputed: all equal\n")
