@@ -9,7 +9,7 @@ import numpy as np
 
 from bamgate.reports.figures.parts import Design
 from bamgate.reports.figures.style import INK, ROPE, SMALL, ArmStyle, arm_styles
-from bamgate.reports.words.numbers import margin
+from bamgate.reports.words.numbers import NBSP, margin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,7 +21,7 @@ PLATE: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "p
 
 def rope_text(rope: float) -> str:
     """What the band around zero means."""
-    return f"{margin(rope)}: too small to matter"
+    return f"{margin(rope)}: too small to matter".replace(NBSP, " ")  # it may be folded there
 
 
 def rope_band(axis: "Axes", rope: float, *, along: str) -> None:
