@@ -144,8 +144,8 @@ def test_a_crash_before_any_write_costs_nothing(tmp_path: Path, monkeypatch: pyt
                 died = True
         run_cell(CONFIG, tmp_path / str(at))
         assert without_times(tmp_path / str(at)) == whole, f"died before write {at}"
-    # design, config, environment, attempt; the first probe; four writes an epoch; outcomes, hashes, result.
-    assert at - 1 == 4 + 1 + 4 * 3 + 3
+    # design, config, environment, curve, attempt; the first probe; four writes an epoch; outcomes, hashes, result.
+    assert at - 1 == 5 + 1 + 4 * 3 + 3
 
 
 def test_a_flipped_bit_in_the_checkpoint_is_found_and_the_run_falls_back(tmp_path: Path) -> None:

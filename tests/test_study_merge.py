@@ -296,7 +296,7 @@ def test_ended_at_any_moment_every_cell_is_whole_and_the_next_completes_it(
         if moment % 5 == 0:
             assert content(joined(out, parts.whole)) == whole
         moment += 1
-    assert moment == 1 + 3 * 9 + 4
+    assert moment == 1 + 3 * 10 + 4
     assert content(out) == whole
 
 
