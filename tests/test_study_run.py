@@ -107,7 +107,7 @@ def test_seeds_that_a_file_gets_after_runs_have_ended_are_said(
     (out / "cells" / "x" / "result.json").write_text("{}")
     prepare(str(study_file(tmp_path, seeds="0-3")), GIVEN._replace(out=out))
     assert json.loads((out / "study.json").read_text())["added_seeds"] == [2, 3]
-    assert "seeds 2-3 are new, and runs had ended. Seeds added because of what was seen" in capfd.readouterr().err
+    assert "seeds 2-3 are new, and runs had ended. Seeds added because of the results" in capfd.readouterr().err
 
 
 @pytest.mark.slow

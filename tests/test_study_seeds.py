@@ -197,7 +197,7 @@ def test_the_command_says_what_it_does_to_p_values(out: Path, capsys: pytest.Cap
     told = capsys.readouterr()
     assert told.out == f"{out}: seeds 2-3 added, 10 cells more, 20 in all\n"
     warning, following = told.err.splitlines()
-    assert warning.startswith("Seeds added because of what was seen make p values too small: ")
+    assert warning.startswith("Seeds added because of the results make p values too small: ")
     assert following == f"Next: bamgate study run {out}"
     add(out, 999, None, code=False)
     assert capsys.readouterr().err.splitlines()[-1] == f"Next: bamgate study run {out} --yes"
