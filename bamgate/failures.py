@@ -14,6 +14,7 @@ from bamgate.gates import GATES, Gate
 
 _SCALE = "bamgate.attention.scale"  # the one caller of gates in a network
 _OURS = ("bamgate", "torch", "contextlib")
+_OUR_FOLDERS = (Path(__file__).parent, Path(torch.__file__).parent)
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -62,13 +63,14 @@ def _place_in_gate(gate: Gate, error: BaseException) -> str | None:
     frames = _frames(error)
     modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in frames]
     home = _home(gate)
-    if _SCALE not in modules and home not in modules:
+    at_home = [frame.f_code.co_filename == home for frame, _ in frames]
+    if _SCALE not in modules and not any(at_home):
         return None
     inner = modules.index(_SCALE) if _SCALE in modules else 0
     own = [
         (frame, line)
-        for (frame, line), module in list(zip(frames, modules, strict=True))[inner:]
-        if module == home or module.split(".")[0] not in _OURS
+        for (frame, line), module, own in list(zip(frames, modules, at_home, strict=True))[inner:]
+        if own or module.split(".")[0] not in _OURS
     ]
     if not own:
         return ""
@@ -85,10 +87,11 @@ def _frames(error: BaseException) -> list[tuple[FrameType, int]]:
 
 
 def _home(gate: Gate) -> str:
-    """The module that the gate's code stands in; a backward pass of its own is called by nobody of ours."""
+    """The file that the gate's code stands in; a backward pass of its own is called by nobody of ours."""
     try:
         module = gate.sample()
     except Exception:  # it is the user's code that fails
         return ""
-    home = str(getattr(getattr(module, "function", type(module)), "__module__", ""))
-    return "" if home.split(".")[0] in _OURS else home
+    code = getattr(getattr(module, "function", type(module).forward), "__code__", None)  # of what is in C there is none
+    home = getattr(code, "co_filename", "")
+    return "" if any(home.startswith(str(folder)) for folder in _OUR_FOLDERS) else home

@@ -122,6 +122,8 @@ def make_folders(folder: Path) -> None:
     """A folder with its parents, each of them synced in its own; OSError if that is not possible here."""
     missing = [path for path in (folder, *folder.parents) if not path.is_dir()]
     for path in reversed(missing):
+        if path.exists():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         path.mkdir(exist_ok=True)
         with contextlib.suppress(PermissionError):  # a folder that may be written to, but not read
             sync_folder(path.parent)

@@ -18,6 +18,7 @@ from bamgate.studies.expand import study_sha256
 from bamgate.studies.folder import added_seeds
 from bamgate.studies.settings import parse_seeds
 from bamgate.studies.study import from_plain
+from bamgate.study_file import read_shape
 from bamgate.tables import ATTEMPTS, OUTCOMES
 from bamgate.training.checkpoint import CURRENT, HASHES, PREVIOUS
 
@@ -35,7 +36,7 @@ def verify(out: Path, *, tables: bool = True) -> list[str]:
     """
     found: list[str] = []
     if os.path.lexists(out / "study.json"):
-        content = _guarded(found, lambda: read_json(out / "study.json"))
+        content = _guarded(found, lambda: read_shape(out))
         if content is None:
             return found
         found += _guarded(found, lambda: list(_study(out / "study.json", content))) or []

@@ -61,7 +61,8 @@ def test_maps_with_channels_last_are_refused() -> None:
     net = swin_t(num_classes=10)
     before = list(net.state_dict())
     with pytest.raises(
-        UsageError, match=r"^site 'features\.1' puts out B, H, W, C; attention is for maps of shape B, C"
+        UsageError,
+        match=r"^site 'features\.1' puts out 1x56x56x96, and the 56 are not its channels, as in B, H, W",
     ):
         library.insert_attention(net, ["features.1"], AttentionConfig(gate="tanh"))
     assert list(net.state_dict()) == before

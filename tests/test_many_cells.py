@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from record_samples import message, result
 from study_samples import cells_of, opened, study_file
 
+from bamgate.ended import EndedCell
 from bamgate.errors import DataError
 from bamgate.runlog import CellLog
 from bamgate.studies.state import StudyState
@@ -25,7 +26,7 @@ def text(value: float | None = 0.1, name: str | None = "a") -> str:
 
 
 @example([("\r", None, None)])
-@given(st.lists(st.tuples(TEXTS, st.none() | st.integers(), st.none() | st.floats()), max_size=4))
+@given(st.lists(st.tuples(TEXTS, st.none() | st.integers(0, 2**63 - 1), st.none() | st.floats()), max_size=4))
 def test_checked_lines_are_those_that_would_be_written_again(rows: list[tuple[str, int | None, float | None]]) -> None:
     plain = [dict(zip(("name", "count", "value"), row, strict=True)) for row in rows]
     written = format_rows(COLUMNS, plain, header=True)
@@ -73,8 +74,8 @@ def test_a_second_look_at_a_study_opens_no_file_of_a_cell_that_has_ended_or_was_
     first = state.read()
     assert [one.status for one in first] == ["finished", "missing", "missing", "missing"]
     looked: list[str] = []
-    real = Path.is_file
-    monkeypatch.setattr(Path, "is_file", lambda path: looked.append(path.parent.name) or real(path))
+    real = EndedCell.at
+    monkeypatch.setattr(EndedCell, "at", lambda folder: looked.append(folder.name) or real(folder))
     assert state.read() == first
     assert set(looked) == {begun}
     attempts = format_rows(ATTEMPTS, [{"attempt": 1, "began": "now", "epoch": 0}], header=True)

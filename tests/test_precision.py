@@ -1,10 +1,13 @@
 """One question, one answer: how many test images are right does not depend on who counts, in bf16 neither."""
 
+import contextlib
 import csv
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -18,7 +21,6 @@ from bamgate.backbones.backbone import Sites
 from bamgate.backbones.classifier import exact_classifier
 from bamgate.config import TrainingConfig
 from bamgate.evaluation import score, subject
-from bamgate.experiment import Execution
 from bamgate.training import Trainer
 from bamgate.training.ranking import ranked
 from bamgate.weights import load_network, write_safetensors
@@ -143,35 +145,19 @@ def test_evaluate_counts_what_a_run_in_bf16_has_logged(tmp_path: Path) -> None:
     assert scores["loss"] != pytest.approx(logged["test_loss"], rel=1e-6)
 
 
-class ReadError(Exception):
-    """Stands for the end of what a test looks at."""
+def test_evaluate_computes_with_the_arithmetic_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked of the network is asked within it; tests of `exact_arithmetic` say what it switches."""
+    seen: list[str] = []
 
+    @contextlib.contextmanager
+    def arithmetic(device: torch.device) -> Iterator[None]:
+        seen.append(device.type)
+        yield
+        seen.append("left")
 
-def test_on_a_gpu_evaluate_computes_as_exactly_as_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The switches as they stand when the weights are read: nothing was computed before."""
-    seen: list[bool] = []
-
-    def read(*arguments: Any, **named: Any) -> Any:
-        cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-        seen.extend([cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark, not cudnn.deterministic])
-        raise ReadError
-
-    monkeypatch.setattr(subject, "resolve_device", torch.device)
-    monkeypatch.setattr(subject, "load_network", read)
-    switches: list[tuple[Any, str, bool]] = [
-        (torch.backends.cudnn, "allow_tf32", True),
-        (torch.backends.cuda.matmul, "allow_tf32", True),
-        (torch.backends.cudnn, "benchmark", True),
-        (torch.backends.cudnn, "deterministic", False),
-    ]
-    before = [getattr(where, name) for where, name, _ in switches]
-    on_a_gpu = Execution(device="cuda")
-    try:
-        for where, name, unlike_a_run in switches:
-            setattr(where, name, unlike_a_run)
-        with pytest.raises(ReadError):
-            subject.Subject(Path("x"), model=None, dataset=None, image_size=None, execution=on_a_gpu, precision=None)
-    finally:
-        for (where, name, _), value in zip(switches, before, strict=True):
-            setattr(where, name, value)
-    assert seen == [False] * 4
+    monkeypatch.setattr(subject, "exact_arithmetic", arithmetic)
+    monkeypatch.setattr(subject, "answers_of", lambda *arguments: seen.append("answers"))
+    one: Any = object.__new__(subject.Subject)
+    one.device, one.model, one.loader, one.autocast = torch.device("cuda"), None, Mock(), None
+    one.answers()
+    assert seen == ["cuda", "answers", "left"]

@@ -101,7 +101,7 @@ def test_a_field_of_any_length_in_a_reports_table_is_a_difference() -> None:
 
 def test_a_file_that_the_disk_does_not_give_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").mkdir()
-    said = f"{tmp_path / 'runs.csv'} cannot be read: Is a directory"
+    said = f"{tmp_path / 'runs.csv'} is not a file; move it away"
     assert message(DataError, read_rows, RUNS, tmp_path / "runs.csv") == said
 
 

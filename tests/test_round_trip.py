@@ -86,7 +86,7 @@ def test_the_next_command_says_what_the_file_cannot(name: str, network: Network,
 def test_the_authors_file_of_a_run_counts_as_the_run_did(tmp_path: Path) -> None:
     """By the command that convert proposes; digits have one channel, and scaling of their own."""
     settings = ["--dataset", "digits", "--model", "resnet18", "--layout", "released", "--gate", "sigmoid"]
-    settings += ["--epochs", "1", "--batch-size", "64", "--precision", "bf16", "--quiet"]
+    settings += ["--epochs", "1", "--batch-size", "64", "--quiet"]
     trained = bamgate("run", *settings, "--out", str(tmp_path / "run"))
     assert trained.returncode == 0, trained.stderr
     (cell,) = (tmp_path / "run" / "cells").iterdir()
