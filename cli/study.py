@@ -133,7 +133,7 @@ def verify(folder: _Folder) -> None:
         out().print(problem, markup=False, soft_wrap=True)
     if problems:
         raise typer.Exit(4)
-    out().print(f"{folder}: every file is whole and belongs to the study", markup=False)
+    out().print(f"{folder}: every file is whole and belongs here", markup=False)
     if names := without_hashes(folder):
         some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         text = f"not verified: {some}. An older bamgate wrote them and stored no hashes; only their contents agree."

@@ -62,7 +62,7 @@ class Supervisor:
         Raises:
             StoppedError: `should_stop` said so; the workers have saved and ended.
             UsageError, DataError, TryAgainError: a worker's; the others have saved and ended.
-        TryAgainError: no worker can be started, or none begins a cell.
+            TryAgainError: no worker can be started, or none begins a cell.
         """
         self._state, self._workers = StudyState(self.out), dict[int, Worker]()
         self._deaths: dict[str, tuple[int, int]] = {}

@@ -52,7 +52,7 @@ def verify(out: Path, *, tables: bool = True) -> list[str]:
     folders = sorted(path for path in (out / "cells").glob("*") if path.is_dir())
     for folder in folders:
         if known is not None and folder.name not in known:
-            found.append(f"{folder} is no cell of this study")
+            found.append(f"{folder} is not a cell of this study")
             continue
         found += verify_cell(folder, gates)
     if tables and not any(is_held(folder) for folder in folders):

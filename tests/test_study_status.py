@@ -199,7 +199,7 @@ def test_damage_outside_the_cells_is_named(copy: Path) -> None:
     cell = cells_of(read_study(study_file(copy.parent, seeds="0")))[0]
     assert told.stdout.splitlines() == [
         f"{copy}/study.json: study_sha256 is not that of the study in it",
-        f"{copy}/cells/stray is no cell of this study",
+        f"{copy}/cells/stray is not a cell of this study",
         f"{copy}/runs.csv: what stands there of {cell!r} is not what the cell says; {REBUILD}",
         f"{copy}/epochs.csv lacks cells that have ended; {REBUILD}",
     ]
