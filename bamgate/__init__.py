@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from bamgate.attention import SqueezeExcitation as SqueezeExcitation
     from bamgate.config import AttentionConfig as AttentionConfig
     from bamgate.gates import load_gate as load_gate
-    from bamgate.models import build_model as build_model
-    from bamgate.models import insert_attention as insert_attention
-    from bamgate.models import remove_attention as remove_attention
+    from bamgate.networks.build import build_model as build_model
+    from bamgate.networks.build import insert_attention as insert_attention
+    from bamgate.networks.build import remove_attention as remove_attention
     from bamgate.weights import load_model as load_model
 
-__version__ = "0.1.0"
+from bamgate._version import __version__
 
 # Where the public parts live; loaded when first asked for, so that `bamgate --help` waits for none of them.
 _HOMES = {
@@ -24,9 +24,9 @@ _HOMES = {
     "AttentionConfig": "bamgate.config",
     "load_gate": "bamgate.gates",
     "load_model": "bamgate.weights",
-    "build_model": "bamgate.models",
-    "insert_attention": "bamgate.models",
-    "remove_attention": "bamgate.models",
+    "build_model": "bamgate.networks.build",
+    "insert_attention": "bamgate.networks.build",
+    "remove_attention": "bamgate.networks.build",
 }
 __all__ = [*_HOMES, "__version__"]
 

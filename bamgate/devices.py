@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from bamgate import environment
 from bamgate.errors import UsageError
+from bamgate.record import environment
 
 MOST = 64  # threads or processes that any machine may be asked for
 

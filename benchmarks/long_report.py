@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bamgate.tables import EPOCHS, GATES, RUNS, SCALE_EDGES, context_text
+from bamgate.record.tables import EPOCHS, GATES, RUNS, SCALE_EDGES, context_text
 
 ARMS = ["sigmoid", "tanh", "hard-sigmoid", "softsign", "centred-sigmoid", "half-sigmoid", "tanh-half", "tanh-quarter"]
 ARMS += ["hardtanh", "constant-half"]

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 
 from bamgate.devices import describe_device
-from bamgate.experiment import _identity
-from bamgate.runlog import CellLog
-from bamgate.storage import write_atomic
-from bamgate.studies.expand import StudyCell, expand
-from bamgate.studies.folder import open_study
-from bamgate.studies.study import read_study
-from bamgate.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, SCALE_EDGES, SCHEMA, Columns, format_rows
+from bamgate.record.runlog import CellLog
+from bamgate.record.storage import write_atomic
+from bamgate.record.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, SCALE_EDGES, SCHEMA, Columns, format_rows
+from bamgate.run.cells import _identity
+from bamgate.study.expand import StudyCell, expand
+from bamgate.study.folder import open_study
+from bamgate.study.study import read_study
 
 COLUMNS: Columns = {
     "schema": int,
@@ -188,7 +188,7 @@ def commands(out: Path, file: Path) -> dict[str, list[str]]:
     """Name -> what is run."""
     study = [sys.executable, "-m", "bamgate", "study"]
     python = [sys.executable, "-c"]
-    collected = f"from pathlib import Path; from bamgate.collect import collect; collect(Path({str(out)!r}))"
+    collected = f"from pathlib import Path; from bamgate.record.collect import collect; collect(Path({str(out)!r}))"
     return {
         "study status": [*study, "status", str(out)],
         "study plan --no-measure": [*study, "plan", str(file), "--no-measure", "--out", str(out)],

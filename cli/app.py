@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from bamgate import __version__
+from bamgate._version import __version__
 from bamgate.cli import bench, convert, data, doctor, evaluate, gates, models, report, run, study
 from bamgate.cli.streams import lasting_streams
 from bamgate.errors import BamgateError, machine_fault

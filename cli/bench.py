@@ -39,9 +39,9 @@ def command(
     """See HELP."""
     import os
 
-    from bamgate.backbones import find_backbone
     from bamgate.benchmark import IMAGE_FOLDER
     from bamgate.devices import resolve_device
+    from bamgate.networks import find_backbone
 
     names = [name.strip() for name in models.split(",")]
     for name in names:
@@ -116,8 +116,8 @@ def _arithmetic() -> str:
 def _write(rows: list[dict[str, Any]], path: Path) -> None:
     from bamgate.benchmark import BENCH
     from bamgate.cli.console import err
-    from bamgate.storage import write_atomic
-    from bamgate.tables import format_rows
+    from bamgate.record.storage import write_atomic
+    from bamgate.record.tables import format_rows
 
     write_atomic(path, format_rows(BENCH, rows, header=True).encode())
     err().print(f"written: {path}", markup=False)

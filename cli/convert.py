@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bamgate.config.gate_names import is_code
 from bamgate.errors import DataError, UsageError
-from bamgate.gate_names import is_code
 
 if TYPE_CHECKING:
     from torch import nn

@@ -64,7 +64,7 @@ def verify(name: _Name, data_dir: _DataDir = None) -> None:
     """Check every file of a data set: against its known checksum, or by decoding it."""
     from bamgate.cli.console import err
     from bamgate.data import default_root, find_dataset
-    from bamgate.data.verify import DamagedError
+    from bamgate.data.files.verify import DamagedError
 
     root = data_dir or default_root()
     data = find_dataset(name, root)

@@ -31,7 +31,8 @@ def _facts() -> tuple[dict[str, Any], list[str]]:
     import os
     import platform
 
-    from bamgate import __version__, environment
+    from bamgate._version import __version__
+    from bamgate.record import environment
 
     try:
         import torch

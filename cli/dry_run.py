@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.cli.console import out, print_json
+from bamgate.config.gate_names import split_code
 from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads, exact_arithmetic, resolve_device
-from bamgate.experiment import Execution
-from bamgate.gate_names import split_code
 from bamgate.gates import Gate, gate_facts, path_from
-from bamgate.models import cost
-from bamgate.probes import sites
-from bamgate.runlog import check_design, require_one_gate
-from bamgate.sealed import read_json
-from bamgate.studies.measure import measure, steps_an_epoch, trainer_to_time
-from bamgate.studies.plan import Plan
+from bamgate.networks.build import cost
+from bamgate.observe.gate_figures import sites
+from bamgate.record.runlog import check_design, require_one_gate
+from bamgate.record.sealed import read_json
+from bamgate.run.cells import Execution
+from bamgate.run.resolve import Plan
+from bamgate.study.measure import measure, steps_an_epoch, trainer_to_time
 
 
 def show(plan: Plan, execution: Execution, folder: Path, *, as_json: bool) -> None:

@@ -62,11 +62,11 @@ def command(
 ) -> None:
     """See HELP."""
     from bamgate.cli.console import err
+    from bamgate.config.settings import split_gates
     from bamgate.devices import cpu_threads
     from bamgate.evaluation import Subject
-    from bamgate.experiment import Execution
     from bamgate.gates import load_gate
-    from bamgate.studies.settings import split_gates
+    from bamgate.run.cells import Execution
 
     if precision not in (None, "fp32", "bf16"):
         raise unknown("precision", precision, ("fp32", "bf16"))

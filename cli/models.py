@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from bamgate.paper import Images
+    from bamgate.networks.paper import Images
 
 HELP = """Show the networks: parameters in millions and GMACs of one image, beside the paper's printed figures.
 
@@ -25,10 +25,10 @@ _Markdown = Annotated[bool, typer.Option("--markdown", help="print the networks 
 
 def command(names: _Names = None, json: _Json = False, markdown: _Markdown = False) -> None:
     """See HELP."""
-    from bamgate.backbones import BACKBONES, find_backbone
     from bamgate.cli.console import err, print_json
     from bamgate.errors import UsageError
-    from bamgate.paper import SIZES, images_of
+    from bamgate.networks import BACKBONES, find_backbone
+    from bamgate.networks.paper import SIZES, images_of
 
     if json and markdown:
         raise UsageError("--json and --markdown are two forms of the same; give one of them")
@@ -48,7 +48,7 @@ def command(names: _Names = None, json: _Json = False, markdown: _Markdown = Fal
 
 def _row(name: str, images: "Images", tell: Callable[[str], None]) -> dict[str, Any]:
     """Figures of one network on one data set; a kind of attention that it has no place for is None."""
-    from bamgate.paper import KINDS, SIZES, compare
+    from bamgate.networks.paper import KINDS, SIZES, compare
 
     tell(f"counting {name}")
     row: dict[str, Any] = {"network": name, "images": images.name, "size": images.size, "classes": images.classes}
@@ -72,7 +72,7 @@ def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
     from bamgate.config import AttentionConfig
     from bamgate.errors import UsageError
     from bamgate.gates import load_gate
-    from bamgate.models import build_model, cost
+    from bamgate.networks.build import build_model, cost
 
     attention = {
         "plain": AttentionConfig(name="none", gate="none"),
@@ -110,7 +110,7 @@ def _printed(cell: dict[str, Any] | None) -> str:
 
 def _show(rows: list[dict[str, Any]]) -> None:
     from bamgate.cli.console import out, table
-    from bamgate.paper import KINDS
+    from bamgate.networks.paper import KINDS
 
     grid = table(TITLE, "network", "pixels", "with", "parameters", "paper", "GMACs", "paper", text=("with",))
     for row in rows:
@@ -134,19 +134,19 @@ def _beside(cell: dict[str, Any]) -> tuple[str, str, str, str]:
 
 
 def _has_printed(row: dict[str, Any]) -> bool:
-    from bamgate.paper import KINDS
+    from bamgate.networks.paper import KINDS
 
     return any(row[kind] and "printed" in row[kind] for kind in KINDS)
 
 
 def _notes(rows: list[dict[str, Any]]) -> list[str]:
-    from bamgate.paper import NOTES
+    from bamgate.networks.paper import NOTES
 
     return [f"{name}: {NOTES[name]}" for name in dict.fromkeys(row["network"] for row in rows) if name in NOTES]
 
 
 def _markdown(rows: list[dict[str, Any]]) -> str:
-    from bamgate.paper import KINDS
+    from bamgate.networks.paper import KINDS
 
     lines = [f"| network | images | {' | '.join(KINDS)} |", "|---" * (2 + len(KINDS)) + "|"]
     for row in rows:

@@ -8,8 +8,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from bamgate.cli.console import err
 from bamgate.config import RunConfig
-from bamgate.experiment import Listener
-from bamgate.training import Position
+from bamgate.engines import Position
+from bamgate.run.cells import Listener
 
 
 class LineProgress(Listener):

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bamgate.cli.console import err, out, table
-from bamgate.collect import collect, require_one_listing, tables_are_current
 from bamgate.errors import TryAgainError, UsageError
+from bamgate.record.collect import collect, require_one_listing, tables_are_current
+from bamgate.record.runlog import PATIENCE_S
+from bamgate.record.storage import sole_writer
 from bamgate.reports.design import Design, arms_in, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
 from bamgate.reports.words.headline import headline_words
 from bamgate.reports.words.numbers import ascii_signs, interval_words, margin, p_cell, points
 from bamgate.reports.words.verdict import WORDS, verdict_sentence
-from bamgate.runlog import PATIENCE_S
-from bamgate.storage import sole_writer
 
 
 class Asked(NamedTuple):

@@ -13,15 +13,15 @@ from bamgate.cli.settings import as_options, with_settings
 from bamgate.cli.signals import StopRequest
 from bamgate.cli.user_code import no_early_end
 from bamgate.config import WITHOUT_GATE
+from bamgate.config.gate_names import code_refusal, is_code, refuse_unprintable
+from bamgate.config.settings import Settings, read_file, split_gates
 from bamgate.errors import UsageError
-from bamgate.gate_names import code_refusal, is_code, refuse_unprintable
-from bamgate.studies.settings import Settings, read_file, split_gates
 
 if TYPE_CHECKING:
     from bamgate.cli.progress import LineProgress
     from bamgate.cli.signals import StopRequest
-    from bamgate.experiment import Execution
-    from bamgate.studies.plan import Plan
+    from bamgate.run.cells import Execution
+    from bamgate.run.resolve import Plan
 
 ENOUGH_SEEDS = 5  # for a report to be the next thing to look at
 
@@ -121,9 +121,9 @@ def _prepare(
     """Plan, execution and folder; UsageError where something is wrong, before anything has been begun."""
     from bamgate.data import find_dataset
     from bamgate.devices import resolve_device
-    from bamgate.experiment import Execution
     from bamgate.gates import load_gate
-    from bamgate.studies.plan import make_plan
+    from bamgate.run.cells import Execution
+    from bamgate.run.resolve import make_plan
 
     plan = make_plan(settings, given["data_dir"], partial(load_gate, folder=folder_of_code))
     resolve_device(given["device"])
@@ -141,7 +141,7 @@ def _train(
     plan: "Plan", execution: "Execution", folder: Path, stop: StopRequest, *, quiet: bool
 ) -> list[dict[str, Any]]:
     from bamgate.cli.console import err
-    from bamgate.experiment import StoppedError, run_cell
+    from bamgate.run.cells import StoppedError, run_cell
 
     results = []
     execution = replace(execution, should_stop=stop)
@@ -168,7 +168,7 @@ def _progress(cells: int, quiet: bool) -> "LineProgress":
 def _conclude(folder: Path, results: list[dict[str, Any]], following: str, *, as_json: bool) -> None:
     from bamgate.cli.console import print_json
     from bamgate.cli.summary import show_summary
-    from bamgate.collect import collect
+    from bamgate.record.collect import collect
 
     collect(folder)
     if as_json:

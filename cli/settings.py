@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from bamgate.config.settings import FIELDS, Field, Settings
 from bamgate.errors import UsageError
-from bamgate.studies.settings import FIELDS, Field, Settings
 
 PANELS = {"": "Design", "attention": "Attention", "training": "Training"}
 

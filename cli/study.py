@@ -8,9 +8,9 @@ import typer
 
 from bamgate.cli.signals import StopRequest
 from bamgate.cli.user_code import no_early_end
+from bamgate.study.study import MANY
 
 app = typer.Typer(help="Studies: list, plan, run, status, verify, add-seeds, merge.", no_args_is_help=True)
-MANY = 2_000  # cells; more want to be asked for
 
 _Study = Annotated[str, typer.Argument(help="a study's name (bamgate study list), its file, NAME.toml, or its folder")]
 _Folder = Annotated[Path, typer.Argument(help="folder of a study")]
@@ -35,7 +35,7 @@ def list_(json: _Json = False) -> None:
     """Show the studies that come with bamgate: question, runs and cost."""
     from bamgate.cli.console import err, print_json
     from bamgate.cli.study_show import show_catalogue
-    from bamgate.studies.catalogue import catalogue, count_cells
+    from bamgate.study.catalogue import catalogue, count_cells
 
     studies = catalogue()
     if json:
@@ -99,8 +99,8 @@ def status(folder: _Folder, json: _Json = False) -> None:
     """Show where a study stands, while it runs and afterwards."""
     from bamgate.cli.console import print_json
     from bamgate.cli.study_show import show_status
-    from bamgate.studies.compare import compare
-    from bamgate.studies.state import MISSING, RUNNING, StudyState, count
+    from bamgate.study.compare import compare
+    from bamgate.study.state import MISSING, RUNNING, StudyState, count
 
     state = StudyState(folder)
     states = state.read()
@@ -125,8 +125,8 @@ def status(folder: _Folder, json: _Json = False) -> None:
 def verify(folder: _Folder) -> None:
     """Check every file of a study, or of a folder of runs; what is wrong is named, with exit code 4."""
     from bamgate.cli.console import err, out
-    from bamgate.studies.verify import verify as problems_of
-    from bamgate.studies.verify import without_hashes
+    from bamgate.study.verify import verify as problems_of
+    from bamgate.study.verify import without_hashes
 
     problems = problems_of(folder)
     for problem in problems:

@@ -6,17 +6,16 @@ from pathlib import Path
 
 from bamgate.cli.console import err, out
 from bamgate.cli.signals import StopRequest
-from bamgate.cli.study import MANY
 from bamgate.cli.study_prepare import PEEKING, ways_of
 from bamgate.cli.user_code import no_early_end
-from bamgate.collect import collected
 from bamgate.errors import DataError
-from bamgate.studies.add_seeds import Added, add_seeds
-from bamgate.studies.code import gate_loader
-from bamgate.studies.folder import stored_content
-from bamgate.studies.merge import Joined, join
-from bamgate.studies.parts import Survey, damage, parts_of, survey
-from bamgate.studies.study import from_plain, gates_of_code
+from bamgate.record.collect import collected
+from bamgate.study.add_seeds import Added, add_seeds
+from bamgate.study.code import gate_loader
+from bamgate.study.folder import stored_content
+from bamgate.study.merge import Joined, join
+from bamgate.study.parts import Survey, damage, parts_of, survey
+from bamgate.study.study import MANY, from_plain, gates_of_code
 
 
 def merge_parts(folders: Sequence[Path], into: Path, *, keep_first: bool) -> None:

@@ -11,31 +11,30 @@ import typer
 
 from bamgate.cli.console import err
 from bamgate.cli.signals import StopRequest
-from bamgate.cli.study import MANY
 from bamgate.cli.study_progress import LineWatcher, LiveWatcher, SilentWatcher
 from bamgate.cli.study_show import show_end
-from bamgate.collect import collect
+from bamgate.config.gate_names import refuse_unprintable
+from bamgate.config.settings import format_seeds, parse_seeds
 from bamgate.data import default_workers, find_dataset
 from bamgate.devices import resolve_device
-from bamgate.environment import EXECUTION
 from bamgate.errors import UsageError
-from bamgate.experiment import Execution, StoppedError
-from bamgate.gate_names import refuse_unprintable
+from bamgate.record.collect import collect
+from bamgate.record.environment import EXECUTION
+from bamgate.record.sealed import read_json
 from bamgate.reports.words.peeking import PRICE
-from bamgate.sealed import read_json
-from bamgate.studies.catalogue import begun_in, count_cells, file_of, find_study
-from bamgate.studies.code import gate_loader
-from bamgate.studies.compare import compare
-from bamgate.studies.estimate import estimate
-from bamgate.studies.expand import StudyCell, expand
-from bamgate.studies.folder import check_study, open_study, with_added_seeds
-from bamgate.studies.memory import Room
-from bamgate.studies.names import check_names
-from bamgate.studies.processes import Worker, arguments_of, cores, visible_gpus
-from bamgate.studies.settings import format_seeds, parse_seeds
-from bamgate.studies.state import StudyState
-from bamgate.studies.study import Study, contexts
-from bamgate.studies.supervise import Aside, Supervisor
+from bamgate.run.cells import Execution, StoppedError
+from bamgate.study.catalogue import begun_in, count_cells, file_of, find_study
+from bamgate.study.code import gate_loader
+from bamgate.study.compare import compare
+from bamgate.study.estimate import estimate
+from bamgate.study.expand import StudyCell, expand
+from bamgate.study.folder import check_study, open_study, with_added_seeds
+from bamgate.study.memory import Room
+from bamgate.study.names import check_names
+from bamgate.study.processes import Worker, arguments_of, cores, visible_gpus
+from bamgate.study.state import StudyState
+from bamgate.study.study import MANY, Study, contexts
+from bamgate.study.supervise import Aside, Supervisor
 
 _KINDS = 10_000  # to which cells are counted before they are expanded, seeds apart
 PEEKING = f"{PRICE} Say that they were added; study.json keeps it."

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from bamgate.cli.console import err
 from bamgate.cli.study_show import arms_table
-from bamgate.studies.compare import compare
-from bamgate.studies.state import FINISHED, RUNNING, CellState, StudyState, count
-from bamgate.studies.supervise import Watcher
+from bamgate.study.compare import compare
+from bamgate.study.state import FINISHED, RUNNING, CellState, StudyState, count
+from bamgate.study.supervise import Watcher
 
 
 class LineWatcher(Watcher):

@@ -9,10 +9,10 @@ from rich.table import Table
 from bamgate.cli.console import out, table
 from bamgate.reports.words.numbers import ascii_signs, number, points
 from bamgate.reports.words.runs import FEW, FEW_PAIRS, not_compared
-from bamgate.studies.catalogue import count_cells
-from bamgate.studies.compare import ArmRow
-from bamgate.studies.state import MISSING, RUNNING, CellState, count
-from bamgate.studies.study import Study
+from bamgate.study.catalogue import count_cells
+from bamgate.study.compare import ArmRow
+from bamgate.study.state import MISSING, RUNNING, CellState, count
+from bamgate.study.study import Study
 
 
 def show_catalogue(studies: Iterable[Study]) -> None:

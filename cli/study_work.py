@@ -10,11 +10,11 @@ from pathlib import Path
 import typer
 
 from bamgate.errors import BamgateError, GateError, OutOfMemoryError, machine_fault, one_line
-from bamgate.experiment import Execution, StoppedError
-from bamgate.studies.code import gate_loader
-from bamgate.studies.state import StudyState
-from bamgate.studies.study import from_plain
-from bamgate.studies.worker import Message, Orders, work
+from bamgate.run.cells import Execution, StoppedError
+from bamgate.study.code import gate_loader
+from bamgate.study.state import StudyState
+from bamgate.study.study import from_plain
+from bamgate.study.worker import Message, Orders, work
 
 
 def work_on(
@@ -30,7 +30,7 @@ def work_on(
 ) -> None:
     """Work until nothing is free, or until asked to stop: both are a good end.
 
-    Why it ends is said by its messages, in the words of `bamgate.studies.worker`.
+    Why it ends is said by its messages, in the words of `bamgate.study.worker`.
     """
     tell = _channel()
 

@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bamgate.record.tables import defused
 from bamgate.reports.analysis import analyse
 from bamgate.reports.design import Design
 from bamgate.reports.figures import FIGURES, FigureSpec, save
 from bamgate.reports.pages import PageFigure, write_pages
 from bamgate.reports.records import Outcomes, Records
 from bamgate.reports.swap import replaced
-from bamgate.tables import defused
 
 LIBRARIES = ("bamgate", "numpy", "pandas", "scipy", "statsmodels", "matplotlib", "seaborn")
 INPUTS = ("runs.csv", "epochs.csv", "gates.csv", "gate_curves.csv", "study.json")

@@ -9,10 +9,10 @@ from typing import Any, get_args, get_origin
 import pandas as pd
 
 from bamgate.errors import DataError, UsageError, one_line, unknown
-from bamgate.runlog import first_difference
-from bamgate.sealed import read_json
-from bamgate.study_file import read_declared
-from bamgate.tables import context_text, context_values, places_in
+from bamgate.record.runlog import first_difference
+from bamgate.record.sealed import read_json
+from bamgate.record.study_file import read_declared
+from bamgate.record.tables import context_text, context_values, places_in
 
 ROPE = 0.5  # points; of folders that declare none
 REFERENCE = "sigmoid"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from bamgate.environment import EXECUTION
 from bamgate.errors import DataError
-from bamgate.tables import GATES, RUNS, Columns, columns_in, is_regular, parse_rows, plain_text, read_text, split
+from bamgate.record.environment import EXECUTION
+from bamgate.record.tables import GATES, RUNS, Columns, columns_in, is_regular, parse_rows, plain_text, read_text, split
 
 _TYPES: dict[type, str] = {int: "Int64", float: "float64", str: "object"}
 # Later versions read every digit without being asked.

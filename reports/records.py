@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bamgate.collect import CURVES
-from bamgate.ended import EndedCell, gate_mark, same_gate
 from bamgate.errors import DataError, UsageError
+from bamgate.record.collect import CURVES
+from bamgate.record.ended import EndedCell, gate_mark, same_gate
+from bamgate.record.tables import EPOCHS, GATE_CURVES, GATES, OUTCOMES, RUNS, columns_in, parse_rows, read_text
 from bamgate.reports.design import Design, places_of
 from bamgate.reports.frames import check_rows, check_runs, check_shares, read_frame, refuse
-from bamgate.tables import EPOCHS, GATE_CURVES, GATES, OUTCOMES, RUNS, columns_in, parse_rows, read_text
 
 CURVE_COLUMNS = ["gate", "z", "scale", "slope"]
 OUTCOMES_FILE = "outcomes.csv.gz"

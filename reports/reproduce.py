@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from bamgate.collect import tables_are_current
 from bamgate.errors import DataError
+from bamgate.record.collect import tables_are_current
+from bamgate.record.tables import read_text
 from bamgate.reports.analysis import SCHEMA, analyse
 from bamgate.reports.build import frame_text, page_figure, pictures_of, provenance_of
 from bamgate.reports.design import Design, design_of
@@ -24,7 +25,6 @@ from bamgate.reports.figures import FIGURES
 from bamgate.reports.pages import PageFigure, write_pages, write_tables
 from bamgate.reports.records import Outcomes, Records, read_records, read_runs
 from bamgate.reports.stored import COLUMNS_OF_1, comparable, read_provenance, read_stats
-from bamgate.tables import read_text
 
 DECLARED = (
     "question",

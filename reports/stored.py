@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.errors import DataError
+from bamgate.record.tables import read_text
 from bamgate.reports.analysis import SCHEMA
-from bamgate.tables import read_text
 
 # Version 1 held sentences, and English where there are codes now. Its numbers and names are compared all the same.
 WORDS_OF_1 = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bamgate.environment import EXECUTION
+from bamgate.record.environment import EXECUTION
 from bamgate.reports.frames import last_gates_frame, runs_frame
 
 

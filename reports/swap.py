@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bamgate.errors import TryAgainError, UsageError
-from bamgate.storage import sole_writer
+from bamgate.record.storage import sole_writer
 
 OWN = {"report.html", "report.md", "report.tex", "tables", "figures", "stats.json", "provenance.json"}
 _HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux

@@ -1,1 +1,1 @@
-"""Sets of cells: from options and files to configurations."""
+"""Studies that come with bamgate: questions as TOML files."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from bamgate.config import RunConfig, TrainingConfig
-from bamgate.recipes import RECIPES
+from bamgate.config.recipes import RECIPES
 
 DEFAULT_CONFIG: dict[str, Any] = {
     "dataset": "cluttered-digits",

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bamgate.study_file import study_digest
-from bamgate.tables import EPOCHS, GATES, OUTCOMES, RUNS, arms_text, context_text, format_rows
+from bamgate.record.study_file import study_digest
+from bamgate.record.tables import EPOCHS, GATES, OUTCOMES, RUNS, arms_text, context_text, format_rows
 
 TOTAL = 10_000
 SITES = ("layer1", "layer2")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bamgate.tables import SCALE_EDGES
+from bamgate.record.tables import SCALE_EDGES
 
 GATES = {
     "sigmoid": lambda z: 1 + 1 / (1 + np.exp(-z)),

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bamgate.tables import TIMES
+from bamgate.record.tables import TIMES
 
 SMALL = ["--train-limit", "320", "--batch-size", "32", "--epochs", "3", "--threads", "1"]
 
@@ -19,7 +19,7 @@ SMALL = ["--train-limit", "320", "--batch-size", "32", "--epochs", "3", "--threa
 TIMEOUT_S = 280
 # A process that has the libraries loaded and forks for each command: most of a short command's time is imports.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch._dynamo", "torchvision", "pandas", "bamgate.experiment", "bamgate.cli.app"])
+FORKS.set_forkserver_preload(["torch._dynamo", "torchvision", "pandas", "bamgate.run.cells", "bamgate.cli.app"])
 
 
 def bamgate(*arguments: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:

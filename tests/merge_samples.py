@@ -14,8 +14,8 @@ from record_samples import message, resealed
 from study_samples import study_file, trained
 
 from bamgate.cli.study_merge import merge_parts
-from bamgate.sealed import is_sealed, read_json, write_json, write_sealed
-from bamgate.studies import merge
+from bamgate.record.sealed import is_sealed, read_json, write_json, write_sealed
+from bamgate.study import merge
 
 
 class Parts:
@@ -136,8 +136,8 @@ def killed_at(moment: int, action: Callable[[], object], patch: pytest.MonkeyPat
 SUICIDAL = """
 import os, signal, sys
 from pathlib import Path
-from bamgate.sealed import is_sealed, read_json, write_json, write_sealed
-from bamgate.studies import merge
+from bamgate.record.sealed import is_sealed, read_json, write_json, write_sealed
+from bamgate.study import merge
 from bamgate.cli.study_merge import merge_parts
 copy, left = merge.write_atomic, iter(range(12))
 def deadly(path, data):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from bamgate.config import AttentionConfig
 from bamgate.gates import GATES
-from bamgate.models import build_model
+from bamgate.networks.build import build_model
 
 PLAIN = AttentionConfig(name="none", gate="none")
 

@@ -7,7 +7,7 @@ from model_samples import BAM_COUNTED, EXTRA_BLOCK, PLAIN, SE, build
 from torch import nn
 
 from bamgate.config import AttentionConfig
-from bamgate.models import Cost, cost
+from bamgate.networks.build import Cost, cost
 
 # network, pixels a side, attention, parameters, GFLOPs; Table 1c has none of the last
 PRINTED: list[tuple[str, int, str, str, str | None]] = [

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bamgate.config import AttentionConfig, RunConfig
-from bamgate.recipes import RECIPES
-from bamgate.runlog import CellLog, open_cell
+from bamgate.config.recipes import RECIPES
+from bamgate.record.runlog import CellLog, open_cell
 
 ENVIRONMENT: dict[str, Any] = {
     "schema": 1,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bamgate.record.tables import EPOCHS, GATES, RUNS, SCALE_EDGES
 from bamgate.reports.analysis import analyse
 from bamgate.reports.design import Design, Place
 from bamgate.reports.pages import PageFigure
 from bamgate.reports.records import Outcomes, Records
-from bamgate.tables import EPOCHS, GATES, RUNS, SCALE_EDGES
 
 ARMS = {  # arm: gate, accuracy in percent
     "sigmoid": ("sigmoid", 88.1),

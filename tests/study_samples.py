@@ -14,14 +14,14 @@ from typing import IO, Any, NoReturn
 import pytest
 
 from bamgate.cli.app import main
-from bamgate.collect import collect
-from bamgate.experiment import Execution
 from bamgate.gates import load_gate
-from bamgate.studies.expand import expand
-from bamgate.studies.folder import open_study
-from bamgate.studies.processes import Worker
-from bamgate.studies.study import Study, read_study
-from bamgate.studies.worker import Orders, work
+from bamgate.record.collect import collect
+from bamgate.run.cells import Execution
+from bamgate.study.expand import expand
+from bamgate.study.folder import open_study
+from bamgate.study.processes import Worker
+from bamgate.study.study import Study, read_study
+from bamgate.study.worker import Orders, work
 
 HEAD = 'question = "q"\ncost = "c"\nexpected = "e"\nreference = "sigmoid"\nrope = 1.0\n'
 SETTINGS = 'dataset = "digits"\nmodel = "resnet8"\ntrain_limit = 320\nbatch_size = 32\nepochs = 2\n'
@@ -60,7 +60,7 @@ class ForkedWorker(Worker):
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bamgate.studies.processes.subprocess", SimpleNamespace(Popen=_Fork, PIPE=subprocess.PIPE))
+            patch.setattr("bamgate.study.processes.subprocess", SimpleNamespace(Popen=_Fork, PIPE=subprocess.PIPE))
             super().__init__(arguments, environment)
 
 

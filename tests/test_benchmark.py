@@ -13,8 +13,8 @@ from bamgate.benchmark.photographs import SIZE, make_photographs, reference_batc
 from bamgate.benchmark.plain import PilImages, PlainLoop, plain_batches
 from bamgate.config import AttentionConfig
 from bamgate.gates import GATES
-from bamgate.models import build_model
-from bamgate.tables import format_rows, parse_rows
+from bamgate.networks.build import build_model
+from bamgate.record.tables import format_rows, parse_rows
 
 
 def test_the_plain_loop_trains() -> None:

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from bamgate.engines import CheckpointStore, Position
 from bamgate.errors import TryAgainError
-from bamgate.storage import sole_writer
-from bamgate.training import CheckpointStore, Position
+from bamgate.record.storage import sole_writer
 
 CURRENT, PREVIOUS = "checkpoint.pt", "checkpoint.previous.pt"
 

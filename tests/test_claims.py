@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 from record_samples import message
 
-from bamgate import claims
 from bamgate.errors import BusyError, TryAgainError, UsageError
-from bamgate.storage import append_synced, is_held, sole_writer, write_atomic
+from bamgate.record import claims
+from bamgate.record.storage import append_synced, is_held, sole_writer, write_atomic
 
 BEAT_S, SILENT_S = 0.02, 0.8
 SHORT = f"""
 import os, signal, sys, time
 from pathlib import Path
-from bamgate import claims
+from bamgate.record import claims
 from bamgate.errors import TryAgainError
-from bamgate.storage import append_synced, sole_writer, write_atomic
+from bamgate.record.storage import append_synced, sole_writer, write_atomic
 claims.BEAT_S, claims.SILENT_S = {BEAT_S}, {SILENT_S}
 folder = Path(sys.argv[1])
 """

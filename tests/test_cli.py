@@ -13,7 +13,7 @@ from record_samples import resealed
 
 from bamgate.cli.app import main
 from bamgate.cli.run import next_command
-from bamgate.tables import RUNS, read_rows
+from bamgate.record.tables import RUNS, read_rows
 
 
 @pytest.fixture

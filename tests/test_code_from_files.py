@@ -14,10 +14,10 @@ from study_samples import opened, study_file
 from bamgate import insert_attention, load_model
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.errors import DataError, UsageError
-from bamgate.experiment import run_cell
 from bamgate.gates import load_gate
-from bamgate.studies.plan import make_plan
-from bamgate.studies.processes import program
+from bamgate.run.cells import run_cell
+from bamgate.run.resolve import make_plan
+from bamgate.study.processes import program
 
 
 @pytest.fixture

@@ -20,16 +20,16 @@ from record_samples import (
     without_hashes,
 )
 
-from bamgate.collect import collect, tables_are_current
 from bamgate.config import AttentionConfig, RunConfig
+from bamgate.config.recipes import RECIPES
 from bamgate.errors import DataError
-from bamgate.recipes import RECIPES
+from bamgate.record.collect import collect, tables_are_current
+from bamgate.record.runlog import open_cell
+from bamgate.record.sealed import write_json
+from bamgate.record.study_file import study_digest
+from bamgate.record.tables import GATES, RUNS
 from bamgate.reports.frames import last_gates_frame, read_frame, runs_frame
 from bamgate.reports.summary import accuracy_table, diverged, paired_difference, site_table
-from bamgate.runlog import open_cell
-from bamgate.sealed import write_json
-from bamgate.study_file import study_digest
-from bamgate.tables import GATES, RUNS
 
 LAST_ROW = {**epoch_row(2), "test_correct": 900, "test_top5_correct": 990, "test_total": 1000}
 CELLS = [("tanh", 10), ("sigmoid", 2), ("tanh", 2), ("sigmoid", 10)]

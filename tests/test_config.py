@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.config.options import check_fields, option, options_of
+from bamgate.config.recipes import RECIPES
 from bamgate.errors import UsageError
-from bamgate.options import check_fields, option, options_of
-from bamgate.recipes import RECIPES
 
 # The cell that `bamgate run` without options trains. A change of this id orphans every stored cell.
 DEFAULT_SHA256 = "c9f75eaaf8110bbedf87e5ec5fa954d1c878b49510915c4500c52d95c8b0abf4"

@@ -18,17 +18,17 @@ from study_samples import opened, study_file, trained
 
 from bamgate.cli.report_show import Asked, read
 from bamgate.cli.study_merge import merge_parts
-from bamgate.collect import collect
-from bamgate.ended import EndedCell
 from bamgate.errors import DataError, UsageError
+from bamgate.record.collect import collect
+from bamgate.record.ended import EndedCell
+from bamgate.record.sealed import read_json, write_sealed
 from bamgate.reports.analysis import analyse
 from bamgate.reports.build import build
 from bamgate.reports.records import Outcomes
 from bamgate.reports.reproduce import reproduce
-from bamgate.sealed import read_json, write_sealed
-from bamgate.studies.state import StudyState
-from bamgate.studies.verify import verify
-from bamgate.studies.verify import without_hashes as names_without_hashes
+from bamgate.study.state import StudyState
+from bamgate.study.verify import verify
+from bamgate.study.verify import without_hashes as names_without_hashes
 from bamgate.weights import load_network
 
 CELL_FILES = [

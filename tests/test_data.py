@@ -16,8 +16,8 @@ from torch import Tensor
 from torchvision import datasets, transforms
 
 from bamgate.data import DATASETS, ImageLoader, Normalisation, Split, augmented, default_root
-from bamgate.data.cluttered import CANVAS, INK
-from bamgate.data.digits import _shipped
+from bamgate.data.memory.cluttered import CANVAS, INK
+from bamgate.data.memory.digits import _shipped
 from bamgate.errors import DataError, UsageError
 
 
@@ -34,7 +34,7 @@ def test_the_made_sets_have_their_known_checksums() -> None:
 
 
 def test_another_generator_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bamgate.data.cluttered.TEXTURE", 31)
+    monkeypatch.setattr("bamgate.data.memory.cluttered.TEXTURE", 31)
     with pytest.raises(DataError, match=r"^train split: sha256 [0-9a-f]{16}\.\.\. instead of 859726328b274e0b"):
         DATASETS.get("cluttered-digits").verify(Path())
 

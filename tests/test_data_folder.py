@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bamgate.data import cifar, default_root, digits, fashion, find_dataset
+from bamgate.data import default_root, find_dataset
+from bamgate.data.memory import cifar, digits, fashion
 from bamgate.errors import DataError, UsageError
 
 NEEDED = "there is no home folder to keep data sets in (HOME is not set); name --data-dir or set BAMGATE_DATA"

@@ -18,8 +18,9 @@ from folder_samples import make_folder
 from helpers import bamgate
 from torch import Tensor
 
-from bamgate.data import FileLoader, FileSplit, dead_workers_named, file_loader, find_dataset
-from bamgate.data import processes as decoding
+from bamgate.data import FileLoader, FileSplit, dead_workers_named, find_dataset
+from bamgate.data.files import loader as file_loader
+from bamgate.data.files import processes as decoding
 from bamgate.errors import TryAgainError
 
 WAY_OUT = "use fewer --workers, or raise the limit (ulimit -n, ulimit -u, memory, /dev/shm)"

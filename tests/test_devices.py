@@ -15,7 +15,7 @@ from bamgate.benchmark.contenders import exactly
 from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads, describe_arithmetic, exact_arithmetic
 from bamgate.errors import UsageError
-from bamgate.experiment import Execution
+from bamgate.run.cells import Execution
 
 GPU = torch.device("cuda", 1)
 EXACT = (True, False, False, False)  # deterministic, benchmark, TF32 in convolutions, in matrix products

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import DATASETS, ImageLoader, Split
+from bamgate.engines import Position, Trainer
 from bamgate.gates import GATES
-from bamgate.models import build_model
-from bamgate.probes import probe_gates
-from bamgate.training import Position, Trainer
+from bamgate.networks.build import build_model
+from bamgate.observe.gate_figures import probe_gates
 
 DATA = DATASETS.get("digits")
 RECIPE = TrainingConfig(epochs=2, batch_size=16, lr=0.01, schedule="constant")

@@ -14,12 +14,12 @@ from torch.nn import functional as F
 from bamgate.attention import BAM, CBAM, SqueezeExcitation
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
-from bamgate.evaluation.what_if import regated
 from bamgate.gates import GATES, Gate
 from bamgate.gates.check import require_usable
 from bamgate.gates.elementwise import require_elementwise
 from bamgate.gates.gate import Elementwise
-from bamgate.models import build_model, insert_attention
+from bamgate.networks.build import build_model, insert_attention
+from bamgate.observe.what_if import regated
 
 BATCH, CHANNELS, POSITIONS = "depends on the rest of the batch", "mixes channels", "mixes positions"
 SEVERAL = "gives different values for the same input"

@@ -14,8 +14,8 @@ from bamgate.attention.scale import multiply
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
 from bamgate.gates import GATES
-from bamgate.models import build_model
-from bamgate.probes import gate_sites
+from bamgate.networks.build import build_model
+from bamgate.observe.gate_figures import gate_sites
 
 CONFIGS = {
     "bam": AttentionConfig(reduction=4),

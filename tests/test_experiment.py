@@ -17,15 +17,16 @@ import torch
 from helpers import SMALL, bamgate, without_times
 from torch import Tensor, nn
 
-from bamgate import experiment, runlog, sealed, storage
-from bamgate.collect import collect
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import Split
+from bamgate.engines import Position, checkpoint
 from bamgate.errors import TryAgainError, UsageError
-from bamgate.experiment import ENGINE, Execution, Listener, StoppedError, run_cell
 from bamgate.gates import GATES, Gate, fingerprint
-from bamgate.storage import sole_writer
-from bamgate.training import Position, checkpoint
+from bamgate.record import runlog, sealed, storage
+from bamgate.record.collect import collect
+from bamgate.record.storage import sole_writer
+from bamgate.run import cells as experiment
+from bamgate.run.cells import ENGINE, Execution, Listener, StoppedError, run_cell
 
 RECIPE = TrainingConfig(epochs=3, batch_size=32, lr=0.05, schedule="cosine", augment="crop", train_limit=160)
 CONFIG = RunConfig(dataset="digits", training=RECIPE, attention=AttentionConfig(gate="tanh"))
@@ -62,7 +63,7 @@ def test_a_finished_cell_holds_everything_that_it_should(tmp_path: Path) -> None
 
 def test_the_checkpoint_is_the_network_that_was_measured(tmp_path: Path) -> None:
     from bamgate.data import DATASETS
-    from bamgate.experiment import make_trainer
+    from bamgate.run.cells import make_trainer
 
     result = run_cell(CONFIG, tmp_path)
     content = torch.load(tmp_path / "cells" / CONFIG.cell / "checkpoint.pt", weights_only=True)

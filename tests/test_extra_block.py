@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from torchvision.models import resnet
 
 from bamgate.attention import AttentionModule, ExtraBlock
-from bamgate.backbones import Sites
-from bamgate.backbones.staged import Stage, StagedNet
 from bamgate.config import RunConfig, TrainingConfig
 from bamgate.errors import UsageError
-from bamgate.experiment import run_cell
-from bamgate.models import remove_attention
-from bamgate.probes import gate_sites, sites
+from bamgate.networks import Sites
+from bamgate.networks.build import remove_attention
+from bamgate.networks.staged import Stage, StagedNet
+from bamgate.observe.gate_figures import gate_sites, sites
+from bamgate.run.cells import run_cell
 from bamgate.weights import load_model
 
 WITH_ONE = [name for name in NAMES if name != "densenet100-bc"]

@@ -11,8 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bamgate.errors import DataError
+from bamgate.record.tables import GATES, RUNS, Columns, checked_lines, format_rows, parse_rows
 from bamgate.reports.frames import read_frame
-from bamgate.tables import GATES, RUNS, Columns, checked_lines, format_rows, parse_rows
 
 COLUMNS: Columns = {"schema": int, "cell": str, "seed": int, "correct": int, "loss": float, "lr": float, "note": str}
 GOOD = {"cell": "ab", "seed": 1, "correct": 2, "loss": 0.5, "lr": 0.1, "note": "text"}

@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 from figure_samples import NETWORKS, Design, Records, made, statistics
 
+from bamgate.record.tables import SCALE_EDGES
 from bamgate.reports.figures import FIGURES
 from bamgate.reports.figures.drawing import shortened, spread, with_crossings
 from bamgate.reports.figures.panels import evenly, natural
 from bamgate.reports.figures.parts import t_band, thinned
 from bamgate.reports.words.numbers import listed, points, seeds_text
-from bamgate.tables import SCALE_EDGES
 
 T_2 = 4.302652729911275  # 97.5 % point of t with two degrees of freedom, from a printed table
 

@@ -13,9 +13,9 @@ from PIL import Image
 from torchvision import datasets
 
 from bamgate.data import FileSplit, find_dataset
-from bamgate.data.decode import read_image
-from bamgate.data.listing import list_images
-from bamgate.data.verify import DamagedError
+from bamgate.data.files.decode import read_image
+from bamgate.data.files.listing import list_images
+from bamgate.data.files.verify import DamagedError
 from bamgate.errors import BamgateError, DataError, UsageError
 
 

@@ -14,9 +14,9 @@ from torchvision import transforms
 from torchvision.transforms import functional as F
 
 from bamgate.data import FileLoader, FileSplit, find_dataset
-from bamgate.data.crops import CHANCES, Box, chances, evaluation_crop, middle_box, random_box, training_crop
-from bamgate.data.decode import read_image
-from bamgate.data.file_loader import MEAN, STD
+from bamgate.data.files.crops import CHANCES, Box, chances, evaluation_crop, middle_box, random_box, training_crop
+from bamgate.data.files.decode import read_image
+from bamgate.data.files.loader import MEAN, STD
 from bamgate.errors import DataError, UsageError
 from bamgate.seeding import stream_key
 

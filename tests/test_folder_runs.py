@@ -12,7 +12,7 @@ import pytest
 from folder_samples import cut_short, make_folder, save, smooth
 from helpers import bamgate, without_times
 
-from bamgate.data.listing import list_images
+from bamgate.data.files.listing import list_images
 
 OPTIONS = ["--dataset", "folder:tiny", "--image-size", "32", "--model", "resnet8", "--batch-size", "8", "--quiet"]
 

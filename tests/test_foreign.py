@@ -16,8 +16,8 @@ from bamgate.attention import BAM
 from bamgate.cli.app import main
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
-from bamgate.insertion import channels_at, find_stages
-from bamgate.models import cost
+from bamgate.networks.build import cost
+from bamgate.networks.insertion import channels_at, find_stages
 
 LARGE: dict[str, Any] = {"num_classes": 5, "image_size": (224, 224)}
 

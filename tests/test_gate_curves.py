@@ -11,16 +11,16 @@ from csv_samples import made_study
 from record_samples import configuration, finished_cell, gate_row, message
 from study_samples import study_file, trained
 
-from bamgate.collect import collect, collected, disagreements, tables_are_current
 from bamgate.errors import DataError
 from bamgate.gates import GATES, gate_curve, load_gate
 from bamgate.gates.gate import values_and_slopes
+from bamgate.record.collect import collect, collected, disagreements, tables_are_current
+from bamgate.record.tables import GATE_CURVES, format_rows, read_rows
 from bamgate.reports.design import design_of
 from bamgate.reports.figures import FIGURES
 from bamgate.reports.gate_curves import FORMULAS, gate_curves
 from bamgate.reports.records import Records, read_records, read_runs
-from bamgate.studies.verify import verify
-from bamgate.tables import GATE_CURVES, format_rows, read_rows
+from bamgate.study.verify import verify
 
 MINE = "def bend(z):\n    return z / (2 + z * z)\n"
 FORMULA = "expr:0.8*tanh(z)"

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bamgate.ended import same_gate
 from bamgate.gates import GATES, Gate, fingerprint, fingerprint_v1, has_fingerprint, load_gate
 from bamgate.gates.gate import Elementwise
+from bamgate.record.ended import same_gate
 
 # As runs on disk were stored with, before parameters, tails and evaluation counted.
 STORED = {

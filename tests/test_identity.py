@@ -10,7 +10,7 @@ import pytest
 from config_samples import DEFAULT_CONFIG, default_config
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
-from bamgate.options import options_of
+from bamgate.config.options import options_of
 
 CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("", {"dataset": "digits"}),

@@ -11,8 +11,8 @@ from folder_samples import make_folder
 from numpy.typing import NDArray
 
 from bamgate.data import find_dataset
-from bamgate.data.decode import read_image
-from bamgate.data.verify import DamagedError
+from bamgate.data.files.decode import read_image
+from bamgate.data.files.verify import DamagedError
 from bamgate.errors import DataError
 
 

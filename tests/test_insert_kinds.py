@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from bamgate import insert_attention, remove_attention
 from bamgate.errors import UsageError
-from bamgate.insertion import channels_at
+from bamgate.networks.insertion import channels_at
 
 pytestmark = pytest.mark.usefixtures("seeded")
 

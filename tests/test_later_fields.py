@@ -9,8 +9,8 @@ import pytest
 from record_samples import identity
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
-from bamgate.ended import require_named_after
-from bamgate.options import check_fields, option
+from bamgate.config.options import check_fields, option
+from bamgate.record.ended import require_named_after
 
 IDS: list[dict[str, Any]] = json.loads((Path(__file__).parent / "older" / "cells.json").read_text())
 

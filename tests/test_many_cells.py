@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from record_samples import message, result
 from study_samples import cells_of, opened, study_file
 
-from bamgate.ended import EndedCell
 from bamgate.errors import DataError
-from bamgate.runlog import CellLog
-from bamgate.studies.state import StudyState
-from bamgate.tables import ATTEMPTS, Columns, checked_lines, format_rows, parse_rows
+from bamgate.record.ended import EndedCell
+from bamgate.record.runlog import CellLog
+from bamgate.record.tables import ATTEMPTS, Columns, checked_lines, format_rows, parse_rows
+from bamgate.study.state import StudyState
 
 PATH = Path("x.csv")
 COLUMNS: Columns = {"schema": int, "name": str, "count": int, "value": float}

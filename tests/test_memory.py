@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from bamgate.studies.memory import GIB, SETTLED_S, Room, Running, Size, available, free_on, size_of
-from bamgate.studies.supervise import Supervisor, Watcher
+from bamgate.study.memory import GIB, SETTLED_S, Room, Running, Size, available, free_on, size_of
+from bamgate.study.supervise import Supervisor, Watcher
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Fake:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr("bamgate.studies.memory.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("bamgate.study.memory.time.monotonic", lambda: now[0])
     return now
 
 
@@ -217,7 +217,7 @@ class _Notes(Watcher):
 
 
 def test_the_supervisor_says_once_that_it_waits_and_starts_when_there_is_room(tmp_path: Path) -> None:
-    from bamgate.studies.state import CellState
+    from bamgate.study.state import CellState
 
     free, started, watcher = [gib(1)], list[int](), _Notes()
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from bamgate.attention import BAM, CBAM, SqueezeExcitation
 from bamgate.config import AttentionConfig
-from bamgate.models import cost
+from bamgate.networks.build import cost
 
 
 def parameters(model: nn.Module) -> int:

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 from torchvision import models
 
 from bamgate.attention import BAM, AttentionModule
-from bamgate.backbones import BACKBONES, Sites
-from bamgate.backbones.plain import SevenBySeven
 from bamgate.errors import UsageError
-from bamgate.models import cost
+from bamgate.networks import BACKBONES, Sites
+from bamgate.networks.build import cost
+from bamgate.networks.families.plain import SevenBySeven
 
 IMAGENET = {"num_classes": 1000, "image_size": (224, 224)}
 

@@ -13,22 +13,22 @@ from typing import Any
 
 import pytest
 
-from bamgate.collect import collect, collected
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.devices import describe_device, resolve_device
-from bamgate.ended import EndedCell
-from bamgate.experiment import Execution
+from bamgate.record.collect import collect, collected
+from bamgate.record.ended import EndedCell
+from bamgate.record.runlog import CellLog
 from bamgate.reports.analysis import analyse
 from bamgate.reports.build import build
 from bamgate.reports.design import design_of
 from bamgate.reports.figures import FIGURES
 from bamgate.reports.records import Outcomes, read_records, read_runs
 from bamgate.reports.reproduce import reproduce
-from bamgate.runlog import CellLog
-from bamgate.studies.expand import expand
-from bamgate.studies.study import from_plain
-from bamgate.studies.verify import verify
-from bamgate.studies.worker import Orders, work
+from bamgate.run.cells import Execution
+from bamgate.study.expand import expand
+from bamgate.study.study import from_plain
+from bamgate.study.verify import verify
+from bamgate.study.worker import Orders, work
 
 OLDER = Path(__file__).parent / "older"
 TABLES = ("runs.csv", "epochs.csv", "gates.csv")

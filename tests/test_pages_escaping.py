@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from report_samples import EVIL, PROVENANCE, figures, sample
 
+from bamgate.record.tables import plain_text
 from bamgate.reports.pages import PageFigure, write_pages
 from bamgate.reports.pages.markdown import escaped
 from bamgate.reports.pages.svg import inline_svg
 from bamgate.reports.pages.texescape import tex
-from bamgate.tables import plain_text
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 

@@ -10,10 +10,21 @@ from typing import Any
 import pytest
 from paper_samples import OTHER_GFLOPS, OTHER_PARAMETERS, PRINTED, counted
 
-from bamgate.backbones import BACKBONES
 from bamgate.cli import models as command
 from bamgate.cli.app import main
-from bamgate.paper import CIFAR100, HOMES, IMAGENET, IMAGENET_192, NOTES, SIZES, Agreement, Images, compare, images_of
+from bamgate.networks import BACKBONES
+from bamgate.networks.paper import (
+    CIFAR100,
+    HOMES,
+    IMAGENET,
+    IMAGENET_192,
+    NOTES,
+    SIZES,
+    Agreement,
+    Images,
+    compare,
+    images_of,
+)
 
 PAPER = list(dict.fromkeys(name for name, *_ in PRINTED))
 Run = Callable[..., tuple[int, str, str]]

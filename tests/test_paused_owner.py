@@ -11,12 +11,12 @@ import pytest
 from file_faults import at_operation
 from helpers import FORKS
 
-from bamgate import claims
 from bamgate.config import AttentionConfig, RunConfig
+from bamgate.config.recipes import RECIPES
+from bamgate.engines.checkpoint import CURRENT
 from bamgate.errors import TryAgainError
-from bamgate.experiment import run_cell
-from bamgate.recipes import RECIPES
-from bamgate.training.checkpoint import CURRENT
+from bamgate.record import claims
+from bamgate.run.cells import run_cell
 
 CONFIG = RunConfig(
     dataset="digits",

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from bamgate.cli.app import app
 from bamgate.errors import DataError
+from bamgate.record.tables import RUNS, arms_text, context_text, context_values, format_rows, parse_rows, places_in
 from bamgate.reports.design import arms_in, design_of, restrict
 from bamgate.reports.records import read_records, read_runs
-from bamgate.tables import RUNS, arms_text, context_text, context_values, format_rows, parse_rows, places_in
 
 ANY = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 HARD = st.text(st.sampled_from("|; =\\nr,'\"\n\r\ta"), max_size=8)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.config import AttentionConfig, RunConfig
+from bamgate.config.recipes import RECIPES
+from bamgate.config.settings import read_file
 from bamgate.errors import UsageError
 from bamgate.gates import GATES
-from bamgate.recipes import RECIPES
-from bamgate.studies.plan import make_plan
-from bamgate.studies.settings import read_file
+from bamgate.run.resolve import make_plan
 
 
 def plan_refusal(settings: dict[str, Any]) -> str:

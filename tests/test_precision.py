@@ -16,13 +16,13 @@ from model_samples import PLAIN, build, image
 from torch import Tensor, nn
 from weight_samples import described, filled
 
-from bamgate.backbones import find_backbone
-from bamgate.backbones.backbone import Sites
-from bamgate.backbones.classifier import exact_classifier
 from bamgate.config import TrainingConfig
+from bamgate.engines import Trainer
 from bamgate.evaluation import score, subject
-from bamgate.training import Trainer
-from bamgate.training.ranking import ranked
+from bamgate.networks import find_backbone
+from bamgate.networks.backbone import Sites
+from bamgate.networks.classifier import exact_classifier
+from bamgate.tasks.ranking import ranked
 from bamgate.weights import load_network, write_safetensors
 
 BF16 = torch.autocast("cpu", dtype=torch.bfloat16)

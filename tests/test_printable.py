@@ -15,7 +15,7 @@ from bamgate.config import AttentionConfig
 from bamgate.data import find_dataset
 from bamgate.errors import DataError, UsageError, one_line, printable, unknown
 from bamgate.gates import load_gate
-from bamgate.studies.study import read_study
+from bamgate.study.study import read_study
 from bamgate.weights import Network
 
 EVIL = "a\x1b[31mred\r\n\x00\x7f\x9b\u202eb\u2028\ud800\u200d\U0001f469é가"

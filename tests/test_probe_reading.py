@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bamgate import probes
 from bamgate.attention import Scale
-from bamgate.backbones import BACKBONES
 from bamgate.config import AttentionConfig
 from bamgate.gates import GATES
-from bamgate.models import build_model
-from bamgate.probes import Figures, gate_sites, probe_gates, read_places
+from bamgate.networks import BACKBONES
+from bamgate.networks.build import build_model
+from bamgate.observe import gate_figures as probes
+from bamgate.observe.gate_figures import Figures, gate_sites, probe_gates, read_places
 from bamgate.seeding import stream_key
 
 MASK = (1 << 64) - 1

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bamgate import probes
 from bamgate.attention import BAM
 from bamgate.config import AttentionConfig
 from bamgate.errors import GateError
 from bamgate.gates import GATES, Gate
-from bamgate.models import build_model
-from bamgate.probes import QUANTILES, gate_sites, probe_gates
-from bamgate.tables import SCALE_EDGES
+from bamgate.networks.build import build_model
+from bamgate.observe import gate_figures as probes
+from bamgate.observe.gate_figures import QUANTILES, gate_sites, probe_gates
+from bamgate.record.tables import SCALE_EDGES
 
 
 def _network(attention: AttentionConfig) -> nn.Module:

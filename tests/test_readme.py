@@ -12,10 +12,10 @@ import pytest
 import torch
 from helpers import bamgate
 
-from bamgate.probes import gate_sites
-from bamgate.studies.expand import expand
-from bamgate.studies.names import check_names
-from bamgate.studies.study import read_study
+from bamgate.observe.gate_figures import gate_sites
+from bamgate.study.expand import expand
+from bamgate.study.names import check_names
+from bamgate.study.study import read_study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

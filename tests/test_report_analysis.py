@@ -10,13 +10,13 @@ from csv_samples import edit, made_study, of_golden
 from scipy import stats as scipy_stats
 
 from bamgate.errors import DataError
+from bamgate.record.study_file import study_digest
 from bamgate.reports.analysis import analyse
 from bamgate.reports.design import design_of, restrict
 from bamgate.reports.records import Outcomes, read_records, read_runs
 from bamgate.reports.words.gate_properties import confound_sentence
 from bamgate.reports.words.headline import Headline, headline_words
 from bamgate.reports.words.numbers import ascii_signs
-from bamgate.study_file import study_digest
 
 NETWORKS = ({"model": "resnet20"}, {"model": "resnet18"}, {"model": "wrn-16-8"})
 

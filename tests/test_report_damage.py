@@ -14,13 +14,13 @@ from csv_samples import made_study
 from record_samples import configuration, finished_cell, message
 
 from bamgate.cli.report_show import Asked, read
-from bamgate.collect import collect
 from bamgate.errors import BamgateError, DataError
+from bamgate.record.collect import collect
+from bamgate.record.tables import RUNS, read_rows
 from bamgate.reports.design import Design, design_of, restrict
 from bamgate.reports.records import read_records, read_runs
 from bamgate.reports.reproduce import _Comparison
 from bamgate.reports.stored import read_provenance, read_stats
-from bamgate.tables import RUNS, read_rows
 
 WRONG = ("missing", None, 7, -1.5, "x", [], {}, [[]], float("nan"))
 

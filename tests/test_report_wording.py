@@ -14,6 +14,7 @@ from csv_samples import made_study
 
 from bamgate.cli.report import reproduce as command
 from bamgate.errors import DataError
+from bamgate.record.study_file import study_digest
 from bamgate.reports.analysis import SCHEMA, analyse
 from bamgate.reports.analysis.attribution import CONTROLS
 from bamgate.reports.build import build
@@ -28,7 +29,6 @@ from bamgate.reports.words.status import PHRASES, phrase
 from bamgate.reports.words.verdict import WORDS
 from bamgate.stats import VERDICTS
 from bamgate.stats.status import CODES, OK
-from bamgate.study_file import study_digest
 
 # A report of 4 arms on 3 networks, one run diverged, as version 0.1.0 wrote it when stats.json still held sentences.
 # It cannot be made again; pictures, HTML and LaTeX are left out of it.

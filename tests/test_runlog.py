@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from record_samples import ENVIRONMENT, begun_cell, configuration, epoch_row, gate_row, identity, message, result
 
-from bamgate import __version__, environment
+from bamgate._version import __version__
 from bamgate.config import RunConfig
+from bamgate.config.recipes import RECIPES
 from bamgate.errors import DataError, UsageError
-from bamgate.recipes import RECIPES
-from bamgate.runlog import CellLog, open_cell
-from bamgate.sealed import read_json, write_json
+from bamgate.record import environment
+from bamgate.record.runlog import CellLog, open_cell
+from bamgate.record.sealed import read_json, write_json
 
 
 def test_a_cell_has_a_folder_of_its_own_under_its_design(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.config import TrainingConfig
-from bamgate.training.schedule import learning_rate
+from bamgate.engines.schedule import learning_rate
 
 COS_1_8, COS_3_8 = 0.9238795325112867, 0.38268343236508984  # cos(pi/8), cos(3 pi/8)
 

@@ -12,7 +12,7 @@ import pytest
 from helpers import Started
 from study_samples import study_file
 
-from bamgate.collect import collected
+from bamgate.record.collect import collected
 
 pytestmark = pytest.mark.slow
 RUN = ["run", "--gate", "tanh,sigmoid", "--dataset", "digits", "--train-limit", "320", "--batch-size", "32"]

@@ -17,7 +17,7 @@ from bamgate.attention import Scale
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
 from bamgate.gates import GATES, Gate
-from bamgate.models import build_model
+from bamgate.networks.build import build_model
 from bamgate.seeding import drawing_from, generator, hashed_integers, stream_key
 
 MASK = (1 << 64) - 1

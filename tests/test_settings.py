@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from study_samples import HEAD
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
+from bamgate.config.options import options_of
+from bamgate.config.recipes import RECIPES
+from bamgate.config.settings import FIELDS, parse_seeds, read_file, split_gates
 from bamgate.errors import UsageError
-from bamgate.options import options_of
-from bamgate.recipes import RECIPES
-from bamgate.studies.plan import make_plan
-from bamgate.studies.settings import FIELDS, parse_seeds, read_file, split_gates
-from bamgate.studies.study import read_study
+from bamgate.run.resolve import make_plan
+from bamgate.study.study import read_study
 
 
 def refusal(path: Path, text: str) -> str:

@@ -10,12 +10,12 @@ from model_samples import ATTENTIONS, BAM_COUNTED, BAM_PAPER, BAM_RELEASED, NAME
 from torch import Tensor, nn
 
 from bamgate.attention import AttentionModule
-from bamgate.backbones import BACKBONES, Sites
 from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
 from bamgate.gates import GATES
-from bamgate.models import attention_factory
-from bamgate.probes import gate_sites
+from bamgate.networks import BACKBONES, Sites
+from bamgate.networks.build import attention_factory
+from bamgate.observe.gate_figures import gate_sites
 
 
 class Tagged(nn.Identity):

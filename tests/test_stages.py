@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torchvision import models
 
 from bamgate.errors import UsageError
-from bamgate.insertion import channels_at, find_stages
+from bamgate.networks.insertion import channels_at, find_stages
 
 
 def conv(c_in: int, c_out: int, stride: int = 1, size: int = 3) -> nn.Conv2d:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.errors import TryAgainError
-from bamgate.storage import append_synced, sole_writer, write_atomic
+from bamgate.record.storage import append_synced, sole_writer, write_atomic
 
 FULL = "No space left on device"
 
@@ -275,7 +275,7 @@ def test_a_disk_without_room_for_a_lock_is_one_line(small_disk: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from bamgate.storage import sole_writer
+from bamgate.record.storage import sole_writer
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

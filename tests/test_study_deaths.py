@@ -12,10 +12,10 @@ from study_samples import ForkedWorker, study_file
 from bamgate.cli.signals import StopRequest
 from bamgate.cli.study_prepare import Given, conclude, prepare
 from bamgate.cli.study_prepare import supervise as supervise_study
-from bamgate.collect import collected
 from bamgate.errors import TryAgainError
-from bamgate.studies import supervise
-from bamgate.studies.processes import error_line
+from bamgate.record.collect import collected
+from bamgate.study import supervise
+from bamgate.study.processes import error_line
 
 GIVEN = Given(out=None, jobs="2", device="cpu", data_dir=None, workers=None, yes=False, code=True)
 HEAD = """

@@ -8,7 +8,7 @@ from helpers import without_times
 from study_samples import study_file, trained
 from torture import Torture
 
-from bamgate.studies.verify import verify
+from bamgate.study.verify import verify
 
 
 @pytest.mark.slow

@@ -9,12 +9,12 @@ import torch
 
 from bamgate.data import DATASETS
 from bamgate.errors import UsageError
-from bamgate.models import build_model, cost
-from bamgate.studies.expand import StudyCell, expand, study_sha256
-from bamgate.studies.names import check_names
-from bamgate.studies.study import Study, contexts, merged, read_study
+from bamgate.networks.build import build_model, cost
+from bamgate.study.expand import StudyCell, expand, study_sha256
+from bamgate.study.names import check_names
+from bamgate.study.study import Study, contexts, merged, read_study
 
-CATALOGUE = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
+CATALOGUE = sorted((Path(__file__).parents[1] / "studies" / "questions").glob("*.toml"))
 HEAD = 'question = "q"\ncost = "c"\nexpected = "e"\nreference = "sigmoid"\nrope = 0.5\nseeds = "0-1"\n'
 BASE = HEAD + 'gates = ["sigmoid", "tanh"]\n[settings]\nmodel = "resnet8"\n'
 
@@ -45,7 +45,7 @@ def test_cells_are_all_arms_in_all_contexts_less_the_exclusions(tmp_path: Path) 
 
 
 def test_a_cell_is_the_one_of_bamgate_run(tmp_path: Path) -> None:
-    from bamgate.studies.plan import make_plan
+    from bamgate.run.resolve import make_plan
 
     (config, _), *_ = make_plan({"model": "resnet8", "gate": "tanh", "seeds": "1"}).cells
     assert config.cell in [cell.config.cell for cell in expand(read(tmp_path, BASE))]

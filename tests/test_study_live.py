@@ -12,8 +12,8 @@ import pytest
 from helpers import bamgate, without_times
 from study_samples import study_file, trained
 
-from bamgate.studies.state import MISSING, RUNNING, StudyState
-from bamgate.tables import RUNS, read_rows
+from bamgate.record.tables import RUNS, read_rows
+from bamgate.study.state import MISSING, RUNNING, StudyState
 
 pty = pytest.importorskip("pty", reason="needs a pseudo-terminal")
 pytestmark = pytest.mark.slow

@@ -33,12 +33,12 @@ from record_samples import configuration, message, resealed
 from study_samples import cells_of, opened, study_file, trained
 
 from bamgate.errors import BamgateError, DataError, TryAgainError, UsageError
-from bamgate.runlog import open_cell
-from bamgate.storage import sole_writer
-from bamgate.studies import merge
-from bamgate.studies.parts import parts_of, survey
-from bamgate.studies.study import read_study
-from bamgate.studies.verify import verify
+from bamgate.record.runlog import open_cell
+from bamgate.record.storage import sole_writer
+from bamgate.study import merge
+from bamgate.study.parts import parts_of, survey
+from bamgate.study.study import read_study
+from bamgate.study.verify import verify
 
 
 @pytest.fixture(scope="module")

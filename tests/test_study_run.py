@@ -14,15 +14,15 @@ from record_samples import configuration, message
 from study_samples import cells_of, opened, study_file, trained
 
 from bamgate.cli.study_prepare import Given, prepare
-from bamgate.collect import collect
 from bamgate.errors import UsageError
 from bamgate.gates import load_gate
-from bamgate.runlog import check_design, open_cell
-from bamgate.studies.code import require_code
-from bamgate.studies.expand import expand
-from bamgate.studies.folder import check_study, open_study
-from bamgate.studies.study import gates_of_code, read_study
-from bamgate.tables import RUNS, read_rows
+from bamgate.record.collect import collect
+from bamgate.record.runlog import check_design, open_cell
+from bamgate.record.tables import RUNS, read_rows
+from bamgate.study.code import require_code
+from bamgate.study.expand import expand
+from bamgate.study.folder import check_study, open_study
+from bamgate.study.study import gates_of_code, read_study
 
 GIVEN = Given(out=None, jobs="auto", device="cpu", data_dir=None, workers=None, yes=False, code=False)
 DEADLY = """

@@ -15,20 +15,20 @@ from study_samples import opened, study_file, trained
 
 from bamgate.cli.study_merge import add, merge_parts
 from bamgate.cli.study_prepare import Given, located, plan_facts, prepare
-from bamgate.collect import collect
+from bamgate.config.settings import format_seeds, parse_seeds
 from bamgate.errors import BusyError, TryAgainError, UsageError
-from bamgate.experiment import Execution
 from bamgate.gates import load_gate
-from bamgate.sealed import read_json, write_sealed
-from bamgate.storage import sole_writer
-from bamgate.studies.add_seeds import Added, add_seeds
-from bamgate.studies.catalogue import find_study
-from bamgate.studies.expand import expand
-from bamgate.studies.folder import open_study
-from bamgate.studies.settings import format_seeds, parse_seeds
-from bamgate.studies.study import read_study
-from bamgate.studies.verify import verify
-from bamgate.studies.worker import Orders, work
+from bamgate.record.collect import collect
+from bamgate.record.sealed import read_json, write_sealed
+from bamgate.record.storage import sole_writer
+from bamgate.run.cells import Execution
+from bamgate.study.add_seeds import Added, add_seeds
+from bamgate.study.catalogue import find_study
+from bamgate.study.expand import expand
+from bamgate.study.folder import open_study
+from bamgate.study.study import read_study
+from bamgate.study.verify import verify
+from bamgate.study.worker import Orders, work
 
 GIVEN = Given(out=None, jobs="1", device="cpu", data_dir=None, workers=None, yes=False, code=False)
 TWO_CONTEXTS = '[axes]\ndilation = [2, 4]\n[arms.plain]\nattention = "none"\n'

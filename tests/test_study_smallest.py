@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 from bamgate.attention import AttentionModule
 from bamgate.data import DATASETS
-from bamgate.experiment import Execution
+from bamgate.engines import Position
 from bamgate.gates import GATES
-from bamgate.models import build_model, cost
-from bamgate.studies.expand import StudyCell, expand
-from bamgate.studies.measure import trainer_to_time
-from bamgate.studies.study import read_study
-from bamgate.training import Position
+from bamgate.networks.build import build_model, cost
+from bamgate.run.cells import Execution
+from bamgate.study.expand import StudyCell, expand
+from bamgate.study.measure import trainer_to_time
+from bamgate.study.study import read_study
 
-CATALOGUE = sorted((Path(__file__).parents[1] / "studies").glob("*.toml"))
+CATALOGUE = sorted((Path(__file__).parents[1] / "studies" / "questions").glob("*.toml"))
 BATCH = 2
 BLIND = ("none", "constant-half")  # gates that no logit can move, so no gradient reaches the attention
 

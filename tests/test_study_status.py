@@ -12,17 +12,17 @@ from helpers import bamgate
 from record_samples import message, without_hashes
 from study_samples import cells_of, opened, study_file, trained
 
-from bamgate.collect import REBUILD
 from bamgate.errors import UsageError
-from bamgate.runlog import CellLog
-from bamgate.sealed import read_json, write_sealed
-from bamgate.storage import sole_writer
-from bamgate.studies.catalogue import catalogue, count_cells, find_study
-from bamgate.studies.compare import compare
-from bamgate.studies.expand import expand
-from bamgate.studies.state import CellState, StudyState, count
-from bamgate.studies.study import from_plain, read_study
-from bamgate.studies.verify import verify
+from bamgate.record.collect import REBUILD
+from bamgate.record.runlog import CellLog
+from bamgate.record.sealed import read_json, write_sealed
+from bamgate.record.storage import sole_writer
+from bamgate.study.catalogue import catalogue, count_cells, find_study
+from bamgate.study.compare import compare
+from bamgate.study.expand import expand
+from bamgate.study.state import CellState, StudyState, count
+from bamgate.study.study import from_plain, read_study
+from bamgate.study.verify import verify
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from record_samples import begun_cell, configuration, epoch_row, finished_cell, message, resealed
 
-from bamgate.collect import collect, collected, disagreements, tables_are_current
-from bamgate.columns import ATTEMPTS, EPOCHS, GATE_CURVES, GATES, OUTCOMES, RUNS, Table
-from bamgate.ended import EndedCell
 from bamgate.errors import DataError
+from bamgate.record.collect import collect, collected, disagreements, tables_are_current
+from bamgate.record.columns import ATTEMPTS, EPOCHS, GATE_CURVES, GATES, OUTCOMES, RUNS, Table
+from bamgate.record.ended import EndedCell
+from bamgate.record.tables import checked_lines, format_rows, is_regular, parse_rows, read_rows, read_text
 from bamgate.reports.frames import read_frame
 from bamgate.reports.records import Outcomes, read_runs
-from bamgate.studies.repeats import differences
-from bamgate.studies.verify import verify
-from bamgate.tables import checked_lines, format_rows, is_regular, parse_rows, read_rows, read_text
+from bamgate.study.repeats import differences
+from bamgate.study.verify import verify
 
 OLDER = Path(__file__).parent / "older" / "study"
 TABLES = {

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.errors import DataError
-from bamgate.tables import (
+from bamgate.record.tables import (
     ATTEMPTS,
     EPOCHS,
     GATES,

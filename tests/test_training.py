@@ -11,10 +11,10 @@ from torch.nn import functional as F
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import DATASETS, Split
-from bamgate.experiment import make_trainer
+from bamgate.engines import Position, Trainer
 from bamgate.gates import GATES, Gate, examine, fingerprint
-from bamgate.models import build_model
-from bamgate.training import Position, Trainer
+from bamgate.networks.build import build_model
+from bamgate.run.cells import make_trainer
 
 DATA = DATASETS.get("digits")
 RECIPE = TrainingConfig(

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from bamgate.config import AttentionConfig, TrainingConfig
 from bamgate.data import DATASETS, ImageLoader
-from bamgate.evaluation import what_if
-from bamgate.evaluation.what_if import answers_of
+from bamgate.engines import Position, Trainer, loop
+from bamgate.engines.checkpoint import _encode
+from bamgate.engines.randomness import may_draw
 from bamgate.gates import GATES, load_gate
-from bamgate.models import build_model
-from bamgate.probes import probe_gates
-from bamgate.training import Position, Trainer, loop
-from bamgate.training.checkpoint import _encode
-from bamgate.training.randomness import may_draw
+from bamgate.networks.build import build_model
+from bamgate.observe import what_if
+from bamgate.observe.gate_figures import probe_gates
+from bamgate.observe.what_if import answers_of
 
 ASKING = ("item", "tolist", "__float__", "__int__", "__bool__", "__index__", "cpu", "numpy")
 

@@ -16,15 +16,15 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from weight_samples import MEAN, STD, described, filled
 
-from bamgate import __version__
-from bamgate.backbones import BACKBONES
+from bamgate._version import __version__
 from bamgate.config import AttentionConfig, RunConfig
 from bamgate.data import DATASETS
+from bamgate.engines import CheckpointStore, Position
 from bamgate.errors import DataError, UsageError
 from bamgate.gates import fingerprint, gate_facts, load_gate
-from bamgate.runlog import CellLog
-from bamgate.sealed import write_json
-from bamgate.training import CheckpointStore, Position
+from bamgate.networks import BACKBONES
+from bamgate.record.runlog import CellLog
+from bamgate.record.sealed import write_json
 from bamgate.weights import (
     Network,
     build,

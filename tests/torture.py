@@ -17,7 +17,7 @@ from pathlib import Path
 from helpers import without_times
 from study_samples import study_file, trained
 
-from bamgate.studies.verify import verify
+from bamgate.study.verify import verify
 
 
 class Torture:

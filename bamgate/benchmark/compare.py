@@ -11,7 +11,7 @@ import torch
 from bamgate.benchmark.contenders import Contender, contenders
 from bamgate.benchmark.photographs import IMAGE_FOLDER, PHOTOGRAPHS, SIZE, decoders, make_photographs
 from bamgate.devices import cpu_threads, describe_device
-from bamgate.tables import Columns
+from bamgate.record.tables import Columns
 
 BENCH: Columns = {
     "schema": int,

@@ -11,9 +11,9 @@ from bamgate.benchmark.plain import PlainLoop, plain_batches
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import DATASETS, Split
 from bamgate.devices import exact_arithmetic
-from bamgate.experiment import make_trainer
 from bamgate.gates import load_gate
-from bamgate.models import build_model, cost
+from bamgate.networks.build import build_model, cost
+from bamgate.run.cells import make_trainer
 
 CLASSES = 100
 MOST_BATCHES = 32  # in one measurement, the uncounted first one included

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from bamgate.benchmark.contenders import Contender, timed
 from bamgate.data import FileLoader, FileSplit, find_dataset
-from bamgate.data.file_loader import MEAN, STD, Decoder, Request
+from bamgate.data.files.loader import MEAN, STD, Decoder, Request
 
 IMAGE_FOLDER = "image-folder"
 SIZE = 224

@@ -1,10 +1,6 @@
-"""Data sets by name. To add one: one file that registers it, and one import line here."""
+"""Data sets by name: of images in memory (`memory`) and of image files (`files`)."""
 
-from bamgate.data import cifar as cifar
-from bamgate.data import cluttered as cluttered
-from bamgate.data import digits as digits
-from bamgate.data import fashion as fashion
-from bamgate.data import folder as folder
+from bamgate.data import memory as memory
 from bamgate.data.batches import Batches as Batches
 from bamgate.data.batches import make_loader as make_loader
 from bamgate.data.dataset import DATASETS as DATASETS
@@ -14,16 +10,16 @@ from bamgate.data.dataset import Split as Split
 from bamgate.data.dataset import Splits as Splits
 from bamgate.data.dataset import check_augment as check_augment
 from bamgate.data.dataset import default_root as default_root
-from bamgate.data.file_loader import MEAN as MEAN
-from bamgate.data.file_loader import STD as STD
-from bamgate.data.file_loader import FileLoader as FileLoader
-from bamgate.data.folder import IMAGE_SIZE as IMAGE_SIZE
-from bamgate.data.folder import find_dataset as find_dataset
-from bamgate.data.loader import ImageLoader as ImageLoader
-from bamgate.data.loader import Normalisation as Normalisation
-from bamgate.data.loader import augmented as augmented
-from bamgate.data.processes import dead_workers_named as dead_workers_named
-from bamgate.data.processes import default_workers as default_workers
+from bamgate.data.files.folder import IMAGE_SIZE as IMAGE_SIZE
+from bamgate.data.files.folder import find_dataset as find_dataset
+from bamgate.data.files.loader import MEAN as MEAN
+from bamgate.data.files.loader import STD as STD
+from bamgate.data.files.loader import FileLoader as FileLoader
+from bamgate.data.files.processes import dead_workers_named as dead_workers_named
+from bamgate.data.files.processes import default_workers as default_workers
+from bamgate.data.memory.loader import ImageLoader as ImageLoader
+from bamgate.data.memory.loader import Normalisation as Normalisation
+from bamgate.data.memory.loader import augmented as augmented
 
 __all__ = [
     "DATASETS",

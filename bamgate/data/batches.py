@@ -7,8 +7,8 @@ from torch import Tensor
 
 from bamgate.config import TrainingConfig
 from bamgate.data.dataset import DataSet, FileSplit, Splits
-from bamgate.data.file_loader import FileLoader
-from bamgate.data.loader import ImageLoader, Normalisation
+from bamgate.data.files.loader import FileLoader
+from bamgate.data.memory.loader import ImageLoader, Normalisation
 
 
 class Batches(Protocol):

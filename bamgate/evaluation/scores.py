@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from bamgate.errors import DataError
-from bamgate.training.ranking import ranked
+from bamgate.tasks.ranking import ranked
 
 BINS = 15  # Guo et al. 2017, Section 5
 

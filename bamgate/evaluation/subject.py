@@ -22,10 +22,10 @@ from bamgate.data import (
 from bamgate.devices import exact_arithmetic, resolve_device
 from bamgate.errors import UsageError
 from bamgate.evaluation.scores import Scores, score
-from bamgate.evaluation.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
-from bamgate.experiment import Execution
 from bamgate.gates import Gate, fingerprint
-from bamgate.training.ranking import ranked
+from bamgate.observe.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
+from bamgate.run.cells import Execution
+from bamgate.tasks.ranking import ranked
 from bamgate.weights import build, load_network, load_weights
 
 BATCH = 128

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from bamgate.config.gate_names import refuse_unprintable, short_name, split_code
 from bamgate.errors import UsageError, one_line
-from bamgate.gate_names import refuse_unprintable, short_name, split_code
 from bamgate.gates.modules import Module, chain, read_bytes, served, with_imported
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from torch import nn
 
+from bamgate.config.gate_names import is_code, refuse_unprintable
 from bamgate.errors import UsageError, one_line, unknown
-from bamgate.gate_names import is_code, refuse_unprintable
 from bamgate.gates.builtin import GATES
 from bamgate.gates.check import require_usable
 from bamgate.gates.code import Code, execute, find_code, source_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bamgate.config.gate_names import code_refusal, is_code, split_code
 from bamgate.errors import UsageError
-from bamgate.gate_names import code_refusal, is_code, split_code
 from bamgate.gates.code import Code, find_code
 from bamgate.gates.gate import Gate
 from bamgate.gates.load import gate_of, load_gate

@@ -14,11 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from bamgate import __version__
+from bamgate._version import __version__
+from bamgate.config.gate_names import is_code
 from bamgate.errors import DataError, one_line
-from bamgate.gate_names import is_code
 from bamgate.gates import path_from, places_of
-from bamgate.storage import write_atomic
+from bamgate.record.storage import write_atomic
 from bamgate.weights.kinds import is_safetensors, kind_of
 from bamgate.weights.network import Network
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from bamgate.backbones import Size
 from bamgate.config import AttentionConfig
 from bamgate.errors import DataError, UsageError, nearest
 from bamgate.gates import Gate, Stored, fingerprint, has_fingerprint, stored_gate
-from bamgate.models import build_model
+from bamgate.networks import Size
+from bamgate.networks.build import build_model
 
 LARGEST = 1 << 14  # pixels a side: what is stored as a size decides how much memory a network is tried with
 

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bamgate.backbones import Size
 from bamgate.config import AttentionConfig
 from bamgate.data import MEAN, STD
 from bamgate.errors import DataError, UsageError
 from bamgate.gates import fingerprint, load_gate
-from bamgate.storage import write_atomic
+from bamgate.networks import Size
+from bamgate.record.storage import write_atomic
 from bamgate.weights.files import plain
 from bamgate.weights.network import Network
 from bamgate.weights.state_dict import shown, state_dict_of

@@ -7,15 +7,15 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from bamgate.backbones import Size
+from bamgate.config.gate_names import is_code
 from bamgate.data import DATASETS
-from bamgate.ended import EndedCell
+from bamgate.engines.checkpoint import CURRENT
 from bamgate.errors import DataError, UsageError
-from bamgate.gate_names import is_code
 from bamgate.gates import load_gate, places_of
-from bamgate.sealed import read_json
-from bamgate.tables import EPOCHS
-from bamgate.training.checkpoint import CURRENT
+from bamgate.networks import Size
+from bamgate.record.ended import EndedCell
+from bamgate.record.sealed import read_json
+from bamgate.record.tables import EPOCHS
 from bamgate.weights.files import read_safetensors, read_torch
 from bamgate.weights.network import Network, build
 from bamgate.weights.released import read_released

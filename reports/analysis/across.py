@@ -3,9 +3,9 @@
 from typing import Any
 
 from bamgate import stats
+from bamgate.record.tables import context_values
 from bamgate.reports.design import Design
 from bamgate.stats.status import EQUAL_CONTEXTS, NEEDS_CONTEXTS
-from bamgate.tables import context_values
 
 Plain = dict[str, Any]
 SAMPLED = {"model", "dataset"}  # axes whose values stand for others like them

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from bamgate.record.tables import context_values
 from bamgate.reports.design import Design
 from bamgate.reports.gate_curves import FORMULAS
 from bamgate.reports.records import Records
-from bamgate.tables import context_values
 
 Plain = dict[str, Any]
 WITHOUT_NORM = ("squeezenet", "vgg")  # networks in which no batch norm follows the scale

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bamgate import stats
-from bamgate.environment import EXECUTION
+from bamgate.record.environment import EXECUTION
 from bamgate.reports.design import Design
 from bamgate.reports.records import Records
 from bamgate.stats.status import MISSING_VALUES

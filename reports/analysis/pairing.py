@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from bamgate.environment import EXECUTION
 from bamgate.errors import DataError
+from bamgate.record.environment import EXECUTION
 from bamgate.reports.design import Design
 from bamgate.reports.records import Records
 from bamgate.stats import Pairs

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bamgate.config import WITHOUT_GATE
-from bamgate.gate_names import is_code
+from bamgate.config.gate_names import is_code
 from bamgate.reports.figures.drawing import legend_handle, shortened
 from bamgate.reports.figures.parts import Design, Records, Stats, names
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, ArmStyle, arm_styles, new_figure, save_as, styled

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from bamgate.record.tables import SCALE_EDGES
 from bamgate.reports.figures.panels import draw_panels, gate_rows, note_panels
 from bamgate.reports.figures.parts import Design, Records, Stats
 from bamgate.reports.figures.style import ABOVE, BELOW, INK, MUTED, styled
 from bamgate.reports.words.numbers import seeds_text
-from bamgate.tables import SCALE_EDGES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

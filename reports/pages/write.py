@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bamgate.record.tables import defused
 from bamgate.reports.pages.figure import PageFigure
 from bamgate.reports.pages.html import render_html
 from bamgate.reports.pages.latex import render_latex, table_latex
 from bamgate.reports.pages.markdown import render_markdown
 from bamgate.reports.words.document import Document, Table
 from bamgate.reports.words.prose import compose
-from bamgate.tables import defused
 
 
 def write_pages(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bamgate.environment import EXECUTION
+from bamgate.record.environment import EXECUTION
 from bamgate.reports.words.document import Block, Bullets, Callout, Details, Facts, Facts_, Paragraph, Section, Table
 from bamgate.reports.words.numbers import NONE, count, number, seeds, whole
 from bamgate.reports.words.peeking import PRICE

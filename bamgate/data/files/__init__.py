@@ -1,0 +1,1 @@
+"""Data sets whose images are files, decoded while training goes on."""

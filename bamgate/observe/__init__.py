@@ -1,0 +1,1 @@
+"""What the gates of a network do: figures by site, and what changes if a gate does."""

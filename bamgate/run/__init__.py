@@ -1,0 +1,1 @@
+"""One cell: from settings to parts, and from a configuration to a finished record."""

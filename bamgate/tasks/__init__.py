@@ -1,0 +1,1 @@
+"""What a network is trained for, and how its answers are measured."""
