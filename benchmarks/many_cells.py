@@ -18,10 +18,11 @@ from typing import Any
 
 import torch
 
+from bamgate.config import SCHEMA
 from bamgate.devices import describe_device
 from bamgate.record.runlog import CellLog
 from bamgate.record.storage import write_atomic
-from bamgate.record.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, SCALE_EDGES, SCHEMA, Columns, format_rows
+from bamgate.record.tables import ATTEMPTS, EPOCHS, GATES, OUTCOMES, SCALE_EDGES, Columns, format_rows
 from bamgate.run.cells import _identity
 from bamgate.study.expand import StudyCell, expand
 from bamgate.study.folder import open_study
@@ -126,7 +127,7 @@ def make_study(out: Path, file: Path) -> list[StudyCell]:
 def _write_cell(folder: Path, cell: StudyCell, environment: str, chance: random.Random) -> None:
     folder.mkdir(parents=True)
     (folder / ".lock").touch()
-    (folder / "config.json").write_text(_json(_identity(cell.config, cell.gate)))
+    (folder / "config.json").write_text(_json(_identity(cell.config, cell.gate, None)))
     (folder / "environment.json").write_text(environment)
     began = {"attempt": 1, "began": "2026-01-01T00:00:00+00:00", "epoch": 0}
     labels = [index % 10 for index in range(IMAGES)]

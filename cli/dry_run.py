@@ -10,12 +10,12 @@ from bamgate.cli.console import out, print_json
 from bamgate.config.gate_names import split_code
 from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads, exact_arithmetic, resolve_device
+from bamgate.engines import Execution
 from bamgate.gates import Gate, gate_facts, path_from
 from bamgate.networks.build import cost
 from bamgate.observe.gate_figures import sites
 from bamgate.record.runlog import check_design, require_one_gate
 from bamgate.record.sealed import read_json
-from bamgate.run.cells import Execution
 from bamgate.run.resolve import Plan
 from bamgate.study.measure import measure, steps_an_epoch, trainer_to_time
 

@@ -64,9 +64,9 @@ def command(
     from bamgate.cli.console import err
     from bamgate.config.settings import split_gates
     from bamgate.devices import cpu_threads
+    from bamgate.engines import Execution
     from bamgate.evaluation import Subject
     from bamgate.gates import load_gate
-    from bamgate.run.cells import Execution
 
     if precision not in (None, "fp32", "bf16"):
         raise unknown("precision", precision, ("fp32", "bf16"))

@@ -8,8 +8,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from bamgate.cli.console import err
 from bamgate.config import RunConfig
-from bamgate.engines import Position
-from bamgate.run.cells import Listener
+from bamgate.engines import Listener, Position
 
 
 class LineProgress(Listener):

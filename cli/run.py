@@ -20,7 +20,7 @@ from bamgate.errors import UsageError
 if TYPE_CHECKING:
     from bamgate.cli.progress import LineProgress
     from bamgate.cli.signals import StopRequest
-    from bamgate.run.cells import Execution
+    from bamgate.engines import Execution
     from bamgate.run.resolve import Plan
 
 ENOUGH_SEEDS = 5  # for a report to be the next thing to look at
@@ -121,8 +121,8 @@ def _prepare(
     """Plan, execution and folder; UsageError where something is wrong, before anything has been begun."""
     from bamgate.data import find_dataset
     from bamgate.devices import resolve_device
+    from bamgate.engines import Execution
     from bamgate.gates import load_gate
-    from bamgate.run.cells import Execution
     from bamgate.run.resolve import make_plan
 
     plan = make_plan(settings, given["data_dir"], partial(load_gate, folder=folder_of_code))
@@ -141,7 +141,8 @@ def _train(
     plan: "Plan", execution: "Execution", folder: Path, stop: StopRequest, *, quiet: bool
 ) -> list[dict[str, Any]]:
     from bamgate.cli.console import err
-    from bamgate.run.cells import StoppedError, run_cell
+    from bamgate.engines import StoppedError
+    from bamgate.run.cells import run_cell
 
     results = []
     execution = replace(execution, should_stop=stop)

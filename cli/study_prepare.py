@@ -17,12 +17,12 @@ from bamgate.config.gate_names import refuse_unprintable
 from bamgate.config.settings import format_seeds, parse_seeds
 from bamgate.data import default_workers, find_dataset
 from bamgate.devices import resolve_device
+from bamgate.engines import Execution, StoppedError
 from bamgate.errors import UsageError
 from bamgate.record.collect import collect
 from bamgate.record.environment import EXECUTION
 from bamgate.record.sealed import read_json
 from bamgate.reports.words.peeking import PRICE
-from bamgate.run.cells import Execution, StoppedError
 from bamgate.study.catalogue import begun_in, count_cells, file_of, find_study
 from bamgate.study.code import gate_loader
 from bamgate.study.compare import compare

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import typer
 
+from bamgate.engines import Execution, StoppedError
 from bamgate.errors import BamgateError, GateError, OutOfMemoryError, machine_fault, one_line
-from bamgate.run.cells import Execution, StoppedError
 from bamgate.study.code import gate_loader
 from bamgate.study.state import StudyState
 from bamgate.study.study import from_plain

@@ -14,9 +14,9 @@ from typing import IO, Any, NoReturn
 import pytest
 
 from bamgate.cli.app import main
+from bamgate.engines import Execution
 from bamgate.gates import load_gate
 from bamgate.record.collect import collect
-from bamgate.run.cells import Execution
 from bamgate.study.expand import expand
 from bamgate.study.folder import open_study
 from bamgate.study.processes import Worker

@@ -14,8 +14,8 @@ from helpers import bamgate
 from bamgate.benchmark.contenders import exactly
 from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads, describe_arithmetic, exact_arithmetic
+from bamgate.engines import Execution
 from bamgate.errors import UsageError
-from bamgate.run.cells import Execution
 
 GPU = torch.device("cuda", 1)
 EXACT = (True, False, False, False)  # deterministic, benchmark, TF32 in convolutions, in matrix products

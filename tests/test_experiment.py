@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.data import Split
-from bamgate.engines import Position, checkpoint
+from bamgate.engines import Execution, Listener, Position, StoppedError, checkpoint
 from bamgate.errors import TryAgainError, UsageError
 from bamgate.gates import GATES, Gate, fingerprint
 from bamgate.record import runlog, sealed, storage
 from bamgate.record.collect import collect
 from bamgate.record.storage import sole_writer
 from bamgate.run import cells as experiment
-from bamgate.run.cells import ENGINE, Execution, Listener, StoppedError, run_cell
+from bamgate.run.cells import run_cell
 
 RECIPE = TrainingConfig(epochs=3, batch_size=32, lr=0.05, schedule="cosine", augment="crop", train_limit=160)
 CONFIG = RunConfig(dataset="digits", training=RECIPE, attention=AttentionConfig(gate="tanh"))
@@ -57,7 +57,7 @@ def test_a_finished_cell_holds_everything_that_it_should(tmp_path: Path) -> None
     assert stored["config"] == CONFIG.to_dict()
     assert stored["gate"]["fingerprint"] == fingerprint(GATES.get("tanh"))
     environment = json.loads((folder / "environment.json").read_text())
-    assert environment["engine"] == ENGINE == "single"
+    assert environment["engine"] == Execution().engine == "single"
     assert environment["torch"] == torch.__version__.split("+")[0] or environment["torch"] == torch.__version__
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from bamgate.config import AttentionConfig, RunConfig, TrainingConfig
 from bamgate.devices import describe_device, resolve_device
+from bamgate.engines import Execution
 from bamgate.record.collect import collect, collected
 from bamgate.record.ended import EndedCell
 from bamgate.record.runlog import CellLog
@@ -24,7 +25,6 @@ from bamgate.reports.design import design_of
 from bamgate.reports.figures import FIGURES
 from bamgate.reports.records import Outcomes, read_records, read_runs
 from bamgate.reports.reproduce import reproduce
-from bamgate.run.cells import Execution
 from bamgate.study.expand import expand
 from bamgate.study.study import from_plain
 from bamgate.study.verify import verify

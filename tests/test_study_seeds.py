@@ -16,12 +16,12 @@ from study_samples import opened, study_file, trained
 from bamgate.cli.study_merge import add, merge_parts
 from bamgate.cli.study_prepare import Given, located, plan_facts, prepare
 from bamgate.config.settings import format_seeds, parse_seeds
+from bamgate.engines import Execution
 from bamgate.errors import BusyError, TryAgainError, UsageError
 from bamgate.gates import load_gate
 from bamgate.record.collect import collect
 from bamgate.record.sealed import read_json, write_sealed
 from bamgate.record.storage import sole_writer
-from bamgate.run.cells import Execution
 from bamgate.study.add_seeds import Added, add_seeds
 from bamgate.study.catalogue import find_study
 from bamgate.study.expand import expand

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from bamgate.attention import AttentionModule
 from bamgate.data import DATASETS
-from bamgate.engines import Position
+from bamgate.engines import Execution, Position
 from bamgate.gates import GATES
 from bamgate.networks.build import build_model, cost
-from bamgate.run.cells import Execution
 from bamgate.study.expand import StudyCell, expand
 from bamgate.study.measure import trainer_to_time
 from bamgate.study.study import read_study

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from bamgate.config import AttentionConfig, TrainingConfig
 from bamgate.data import DATASETS, ImageLoader
-from bamgate.engines import Position, Trainer, loop
+from bamgate.engines import Position, Trainer
+from bamgate.engines import trainer as training_loop
 from bamgate.engines.checkpoint import _encode
 from bamgate.engines.randomness import may_draw
 from bamgate.gates import GATES, load_gate
@@ -176,8 +177,10 @@ def test_a_gate_of_the_users_is_no_reason_to_seed_each_step(tmp_path: Path) -> N
 @pytest.mark.parametrize(("model", "times"), [(in_chain(), 0), (in_chain(nn.Dropout()), 6)])
 def test_a_step_is_seeded_for_networks_that_draw(model: nn.Module, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seeded: list[int] = []
-    drawing_from = loop.drawing_from
-    monkeypatch.setattr(loop, "drawing_from", lambda key, device: (seeded.append(key), drawing_from(key, device))[1])
+    drawing_from = training_loop.drawing_from
+    monkeypatch.setattr(
+        training_loop, "drawing_from", lambda key, device: (seeded.append(key), drawing_from(key, device))[1]
+    )
     before = torch.get_rng_state()
     trainer(model).train_epoch(Position(), lambda where: False)
     assert len(set(seeded)) == len(seeded) == times

@@ -20,11 +20,11 @@ from bamgate.data import (
     make_loader,
 )
 from bamgate.devices import exact_arithmetic, resolve_device
+from bamgate.engines import Execution
 from bamgate.errors import UsageError
 from bamgate.evaluation.scores import Scores, score
 from bamgate.gates import Gate, fingerprint
 from bamgate.observe.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
-from bamgate.run.cells import Execution
 from bamgate.tasks.ranking import ranked
 from bamgate.weights import build, load_network, load_weights
 

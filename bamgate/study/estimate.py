@@ -8,7 +8,7 @@ from typing import Any
 from bamgate.config import RunConfig
 from bamgate.data import find_dataset
 from bamgate.devices import cpu_threads, exact_arithmetic, resolve_device
-from bamgate.run.cells import Execution
+from bamgate.engines import Execution
 from bamgate.study.expand import StudyCell
 from bamgate.study.measure import Speed, measure, trainer_to_time
 

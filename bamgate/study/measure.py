@@ -9,10 +9,10 @@ import torch
 from bamgate.config import RunConfig, TrainingConfig
 from bamgate.data import DataSet, Split, make_loader
 from bamgate.devices import resolve_device
-from bamgate.engines import Trainer
+from bamgate.engines import Execution, Trainer
 from bamgate.errors import DataError
 from bamgate.gates import Gate
-from bamgate.run.cells import Execution, make_trainer
+from bamgate.run.cells import make_trainer
 
 MEASURE_S = 2.0
 DECODED = 32  # files that the time of decoding is measured on

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bamgate.engines import StoppedError
 from bamgate.errors import BamgateError, DataError, GateError, TryAgainError, UsageError
-from bamgate.run.cells import StoppedError
 from bamgate.study.memory import Room
 from bamgate.study.processes import End as End
 from bamgate.study.processes import Worker

@@ -7,11 +7,11 @@ from typing import Any
 
 from bamgate.config import RunConfig
 from bamgate.data import find_dataset
-from bamgate.engines import Position
+from bamgate.engines import Execution, Listener, Position, StoppedError
 from bamgate.errors import BusyError, GateError
 from bamgate.gates import named_gate
 from bamgate.record.storage import is_held
-from bamgate.run.cells import Execution, Listener, StoppedError, run_cell
+from bamgate.run.cells import run_cell
 from bamgate.run.resolve import Loader
 from bamgate.study.expand import StudyCell, expand
 from bamgate.study.folder import check_cells, stored_content
