@@ -134,8 +134,8 @@ def test_pairs_refuse_what_is_no_pair() -> None:
 
 def test_pairs_take_numpy_integers_and_keep_plain_ones() -> None:
     pairs = Pairs(treatment=tuple(np.array([5, 7])), control=tuple(np.array([4, 9])), points=0.5)
-    assert pairs.counts == (1, -2)
-    assert {type(value) for value in (*pairs.treatment, *pairs.counts)} == {int}
+    assert pairs.raw == (1, -2)
+    assert {type(value) for value in (*pairs.treatment, *pairs.raw)} == {int}
     assert pairs.differences.tolist() == [0.5, -1.0]
     assert (pairs.treatment_points.tolist(), pairs.control_points.tolist()) == ([2.5, 3.5], [2.0, 4.5])
 

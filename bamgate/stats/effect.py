@@ -35,7 +35,7 @@ def effect_size(pairs: Pairs) -> EffectSize:
     status = no_spread(pairs)
     if status:
         return EffectSize(status=status)
-    d = np.array(pairs.counts, dtype=np.float64)
+    d = np.array(pairs.raw, dtype=np.float64)
     df = pairs.n - 1
     d_z = float(d.mean() / d.std(ddof=1))
     root_n = math.sqrt(pairs.n)
@@ -75,8 +75,8 @@ def superiority(pairs: Pairs) -> Superiority:
     status = too_few(pairs)
     if status:
         return Superiority(status=status)
-    counts = np.array(pairs.counts)
-    wins, ties = int((counts > 0).sum()), int((counts == 0).sum())
+    raw = np.array(pairs.raw)
+    wins, ties = int((raw > 0).sum()), int((raw == 0).sum())
     low, high = wilson(wins, pairs.n)
     return Superiority(
         win_share=(wins + ties / 2) / pairs.n,
@@ -95,7 +95,7 @@ def wilson(k: int, n: int) -> tuple[float, float]:
     return min(1.0, max(0.0, float(interval.low))), min(1.0, max(0.0, float(interval.high)))
 
 
-def stochastic_superiority(treatment: tuple[int, ...], control: tuple[int, ...]) -> float:
+def stochastic_superiority(treatment: tuple[float, ...], control: tuple[float, ...]) -> float:
     """A12: share of all (treatment, control) couples that the treatment wins, ties half."""
     a, b = np.array(treatment)[:, None], np.array(control)[None, :]
     return float((a > b).mean() + (a == b).mean() / 2)

@@ -1,4 +1,4 @@
-"""Tests that assume no distribution. All work on whole numbers of images, so ties are ties.
+"""Tests that assume no distribution. On whole numbers of images ties are ties; sign flips are for counts alone.
 
 With fewer than 6 pairs none of them can reach p < 0.05, however clear the difference.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from bamgate.stats.pairs import Pairs, too_few
 from bamgate.stats.result import Result, listen
-from bamgate.stats.status import ALL_TIE, FAILED
+from bamgate.stats.status import ALL_TIE, FAILED, NOT_COUNTS
 
 MOST_EXACT = 20  # 2**20 sign flips
 RESAMPLES = 99_999
@@ -41,10 +41,10 @@ class SignFlip(Result):
 
 def sign_flip(pairs: Pairs) -> SignFlip:
     """The permutation test of paired runs; exact up to 20 pairs."""
-    status = too_few(pairs)
+    status = too_few(pairs) or (None if pairs.is_count else NOT_COUNTS)
     if status:
         return SignFlip(status=status)
-    counts = np.array(pairs.counts, dtype=np.int64)
+    counts = np.array(pairs.raw, dtype=np.int64)
     observed = abs(int(counts.sum()))
     smallest = min(1.0, 2.0 / 2.0 ** int(np.count_nonzero(counts)))
     if pairs.n <= MOST_EXACT:
@@ -93,12 +93,12 @@ def signed_rank(pairs: Pairs) -> SignedRank:
     """Wilcoxon's test of the paired differences."""
     status = too_few(pairs)
     if status:
-        return SignedRank(n_used=sum(count != 0 for count in pairs.counts), status=status)
-    return rank_differences(pairs.counts)
+        return SignedRank(n_used=sum(d != 0 for d in pairs.raw), status=status)
+    return rank_differences(pairs.raw)
 
 
-def rank_differences(differences: Sequence[int]) -> SignedRank:
-    """Wilcoxon's test of whole-number differences, by the method that scipy's "auto" takes, but with its name."""
+def rank_differences(differences: Sequence[float]) -> SignedRank:
+    """Wilcoxon's test of differences, by the method that scipy's "auto" takes, but with its name."""
     from scipy import stats
 
     d = np.array([value for value in differences if value != 0], dtype=np.float64)
@@ -132,7 +132,7 @@ def sign_test(pairs: Pairs) -> SignTest:
     """The binomial test of wins against losses."""
     from scipy import stats
 
-    wins, losses = sum(count > 0 for count in pairs.counts), sum(count < 0 for count in pairs.counts)
+    wins, losses = sum(d > 0 for d in pairs.raw), sum(d < 0 for d in pairs.raw)
     ties = pairs.n - wins - losses
     status = too_few(pairs) or (ALL_TIE if ties == pairs.n else None)
     if status:

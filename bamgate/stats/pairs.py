@@ -1,4 +1,5 @@
-"""Runs of two gates paired by seed, as counts of images: exact tests on percentages give wrong p-values."""
+"""Runs of two gates paired by seed: as counts of images, since exact tests on percentages give wrong p-values, or as
+values of a metric that counts nothing."""
 
 import math
 import numbers
@@ -19,18 +20,21 @@ class Pairs:
     """Two arms over the same seeds, in the same order.
 
     Attributes:
-        treatment, control: images correct, one whole number a seed.
-        points: percentage points that one image is worth: 100 / images.
+        treatment, control: images correct, one whole number a seed; or values of a metric, one finite number a seed.
+        points: what one of them is worth in the metric's unit: of an image 100 / images points, of a value 1.
+        is_count: whether they are counts. Exact tests need counts.
     """
 
-    treatment: tuple[int, ...]
-    control: tuple[int, ...]
+    treatment: tuple[float, ...]
+    control: tuple[float, ...]
     points: float
+    is_count: bool = True
 
     def __post_init__(self) -> None:
-        """Raises UsageError for arms of unequal length, for counts that are not whole, for points not above 0."""
+        """Raises UsageError for arms of unequal length, numbers of the wrong kind, and points not above 0."""
+        checked = whole_numbers if self.is_count else finite_numbers
         for name in ("treatment", "control"):
-            object.__setattr__(self, name, whole_numbers(name, getattr(self, name)))
+            object.__setattr__(self, name, checked(name, getattr(self, name)))
         if len(self.treatment) != len(self.control):
             raise UsageError(f"pairs need the same seeds: {len(self.treatment)} treatment, {len(self.control)} control")
         if not (math.isfinite(self.points) and self.points > 0):
@@ -41,15 +45,20 @@ class Pairs:
         """Number of pairs."""
         return len(self.treatment)
 
+    @classmethod
+    def of_values(cls, treatment: Sequence[float], control: Sequence[float]) -> "Pairs":
+        """Pairs of values of a metric that is not a count, in the metric's own unit."""
+        return cls(treatment=tuple(treatment), control=tuple(control), points=1.0, is_count=False)
+
     @property
-    def counts(self) -> tuple[int, ...]:
-        """Treatment minus control in images."""
+    def raw(self) -> tuple[float, ...]:
+        """Treatment minus control: whole numbers of images for counts, else in the metric's unit."""
         return tuple(a - b for a, b in zip(self.treatment, self.control, strict=True))
 
     @property
     def differences(self) -> Floats:
         """Treatment minus control in points."""
-        return self._in_points(self.counts)
+        return self._in_points(self.raw)
 
     @property
     def treatment_points(self) -> Floats:
@@ -61,7 +70,7 @@ class Pairs:
         """The control's accuracies in points."""
         return self._in_points(self.control)
 
-    def _in_points(self, counts: tuple[int, ...]) -> Floats:
+    def _in_points(self, counts: tuple[float, ...]) -> Floats:
         return np.array(counts, dtype=np.float64) * self.points
 
 
@@ -75,14 +84,36 @@ def whole_numbers(name: str, values: Sequence[object]) -> tuple[int, ...]:
     return tuple(found)
 
 
+def finite_numbers(name: str, values: Sequence[object]) -> tuple[float, ...]:
+    """Python floats from any kind of real numbers; UsageError for anything else, NaN and infinity among it."""
+    found = []
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+            raise UsageError(f"{name} must be finite numbers, got {value!r}")
+        found.append(float(value))
+    return tuple(found)
+
+
 def too_few(pairs: Pairs) -> str | None:
     """The code of why these pairs can carry no test; None if they can."""
     return FEW_PAIRS if pairs.n < 2 else None
 
 
 def no_spread(pairs: Pairs) -> str | None:
-    """The code of why these pairs have no standard error, else None; counts are compared, so it is exact."""
-    return too_few(pairs) or (NO_SPREAD if len(set(pairs.counts)) == 1 else None)
+    """The code of why these pairs have no standard error, else None. Of counts it is exact; of values, what rounding
+    alone may have spread is no spread."""
+    return too_few(pairs) or (NO_SPREAD if _range(pairs.raw) <= _rounding(pairs) else None)
+
+
+def _range(values: Sequence[float]) -> float:
+    return max(values) - min(values)
+
+
+def _rounding(pairs: Pairs) -> float:
+    """By how much equal differences of values may differ because each value was rounded; 0 for counts."""
+    if pairs.is_count:
+        return 0.0
+    return 4 * math.ulp(max(map(abs, (*pairs.treatment, *pairs.control))))
 
 
 def check_rope(rope: float) -> float:

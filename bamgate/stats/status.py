@@ -7,6 +7,7 @@ NO_SPREAD = "no-spread"  # all differences are equal
 ALL_TIE = "all-tie"
 CONSTANT_ARMS = "constant-arms"
 NO_INTERVAL = "no-interval"
+NOT_COUNTS = "not-counts"  # the metric counts nothing, and the test needs counts
 FAILED = "failed"  # the library gave up
 NOT_FINITE = "not-finite"  # about: the name of the number
 NO_SOLUTION = "no-solution"
