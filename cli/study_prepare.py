@@ -166,7 +166,7 @@ def conclude(out: Path, aside: dict[str, Aside]) -> None:
     show_end(out, compare(state.content, states), states, ways_of(runs))
     err().print(f"Next: bamgate report {shlex.quote(str(out))}", markup=False, soft_wrap=True)
     for name, one in aside.items():
-        err().print(f"set aside: {name}: {one.why}; the same command tries it once more", markup=False)
+        err().print(f"skipped: {name}: {one.why}; the same command tries it again", markup=False)
     for text in dict.fromkeys(one.traceback for one in aside.values() if one.traceback):
         err().print(text, markup=False)
     if aside:  # a fault of ours, then the user's gate, then what the next try may get past

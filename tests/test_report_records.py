@@ -194,7 +194,7 @@ def test_a_part_that_is_not_there_is_refused(tmp_path: Path, choice: dict[str, A
     assert str(caught.value) == said
 
 
-COMMA = "; a decimal comma, as spreadsheets write it"
+COMMA = " (decimal comma? write 2.5)"
 
 
 @pytest.mark.parametrize(

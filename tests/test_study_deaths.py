@@ -102,7 +102,7 @@ def test_each_way_to_end_sets_its_own_cell_aside(
     with pytest.raises(typer.Exit) as ended:
         conclude(prepared.out, aside)
     assert ended.value.exit_code == 2
-    assert "set aside: value seed 0: gate 'mine.py:value' failed in training" in capfd.readouterr().err
+    assert "skipped: value seed 0: gate 'mine.py:value' failed in training" in capfd.readouterr().err
 
 
 def test_a_worker_that_ends_with_0_and_no_result_has_died(
@@ -116,9 +116,9 @@ def test_a_worker_that_ends_with_0_and_no_result_has_died(
         conclude(prepared.out, supervise_study(prepared, StopRequest(), quiet=True))
     assert ended.value.exit_code == 75
     lines = capfd.readouterr().err.splitlines()
-    how = "exit_0 seed 0: its worker died (exit code 0, and nothing said)"
-    assert lines[:3] == [f"{how}, {number} of 3 times at epoch 0" for number in (1, 2, 3)]
-    assert lines[-1].startswith("set aside: exit_0 seed 0: its worker died again and again (exit code 0")
+    how = "exit_0 seed 0: its trainer process crashed (exit code 0, and nothing said) at epoch 0"
+    assert lines[:3] == [f"{how}, {number} of 3 times" for number in (1, 2, 3)]
+    assert lines[-1].startswith("skipped: exit_0 seed 0: its trainer process crashed 3 times (exit code 0")
     assert len(collected(tmp_path / "out")[0]) == 1
 
 
@@ -163,8 +163,8 @@ def supervisor(tmp_path: Path, start: object) -> supervise.Supervisor:
 def test_workers_that_begin_nothing_end_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "POLL_S", 0.0)
     expected = (
-        "3 workers in a row ended without having trained a cell, though 4 are missing and nobody is at work on them, "
-        "such as sigmoid seed 0"
+        "3 trainer processes in a row ended without training a cell, though 4 are missing "
+        "and nobody is at work on them, such as sigmoid seed 0"
     )
     assert message(TryAgainError, supervisor(tmp_path, lambda *_: Silent()).run) == expected
 
@@ -174,7 +174,8 @@ def test_a_worker_that_cannot_be_started_is_one_line(tmp_path: Path) -> None:
         raise BlockingIOError(11, "Resource temporarily unavailable")
 
     expected = (
-        "cannot start a worker: Resource temporarily unavailable; raise the limit (ulimit -a) or use fewer --jobs"
+        "cannot start a trainer process: Resource temporarily unavailable; "
+        "raise the limit (ulimit -a) or use fewer --jobs"
     )
     assert message(TryAgainError, supervisor(tmp_path, start).run) == expected
 

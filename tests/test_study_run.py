@@ -144,9 +144,10 @@ def test_a_cell_that_kills_its_worker_is_set_aside_and_the_others_are_finished(t
     )
     finished = bamgate(*words, "--allow-code", cwd=tmp_path)
     assert finished.returncode == 75, finished.stderr
-    died = [line for line in finished.stderr.splitlines() if "its worker died" in line]
-    assert [line.split(", ")[-1] for line in died[:3]] == [f"{k} of 3 times at epoch 0" for k in (1, 2, 3)]
-    assert died[3].startswith("set aside: deadly seed 0: its worker died again and again (SIGKILL)")
+    died = [line for line in finished.stderr.splitlines() if "its trainer process crashed" in line]
+    how = "deadly seed 0: its trainer process crashed (SIGKILL) at epoch 0"
+    assert died[:3] == [f"{how}, {k} of 3 times" for k in (1, 2, 3)]
+    assert died[3].startswith("skipped: deadly seed 0: its trainer process crashed 3 times (SIGKILL); the same")
     (row,) = read_rows(RUNS, tmp_path / "out" / "runs.csv")
     assert row["gate"] == "sigmoid"
     (deadly,) = [path for path in (tmp_path / "out").glob("cells/*") if not (path / "result.json").exists()]

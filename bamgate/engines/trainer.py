@@ -72,7 +72,8 @@ class Trainer:
         modules = [module for module in self.model.modules() if isinstance(module, AttentionModule)]
         gate = {id(p) for scale in scales for p in scale.gate.parameters()}
         attention = {id(p) for module in modules for p in module.parameters()} - gate
-        # A gate's own parameters are what is asked about: decay would answer for the data.
+        # No decay on a gate's own parameters: they are what a study asks about, and decay would pull them to 0 whatever
+        # the data say.
         decays = {"gate": 0.0, "attention": self.config.attention_weight_decay, "trunk": self.config.weight_decay}
         groups: dict[str, list[nn.Parameter]] = {name: [] for name in decays}
         for p in self.model.parameters():

@@ -126,7 +126,7 @@ class Supervisor:
         try:
             self._workers[slot] = self.start(slot, set(self.aside))
         except OSError as error:
-            lack = f"cannot start a worker: {error.strerror or error}"
+            lack = f"cannot start a trainer process: {error.strerror or error}"
             if not self._workers:
                 raise TryAgainError(f"{lack}; raise the limit (ulimit -a) or use fewer --jobs") from error
             self._say_once(f"not all jobs are started yet: {lack}")
@@ -174,8 +174,8 @@ class Supervisor:
         self._idle = self._idle + 1 if free and not worker.finished else 0
         if self._idle >= DEATHS:
             raise TryAgainError(
-                f"{DEATHS} workers in a row ended without having trained a cell, though {len(free)} are missing and "
-                f"nobody is at work on them, such as {free[0].name}"
+                f"{DEATHS} trainer processes in a row ended without training a cell, though {len(free)} are missing "
+                f"and nobody is at work on them, such as {free[0].name}"
             )
 
     def _count_death(self, worker: Worker, state: CellState | None, progress: int) -> None:
@@ -184,15 +184,15 @@ class Supervisor:
         number, before = self._deaths.get(cell, (0, at))
         number = number + 1 if before == at else 1
         self._deaths[cell] = (number, at)
-        name = f"{state.name}: its worker" if state else "a worker"
+        name = f"{state.name}: its trainer process" if state else "a trainer process"
         where = f" at epoch {at}" if state else ""
-        self.watcher.note(f"{name} died ({how}), {number} of {DEATHS} times{where}")
+        self.watcher.note(f"{name} crashed ({how}){where}, {number} of {DEATHS} times")
         if number < DEATHS:
             return
         if not cell:
-            raise TryAgainError(f"{DEATHS} workers died before they began a cell ({how})")
+            raise TryAgainError(f"{DEATHS} trainer processes crashed before they began a cell ({how})")
         traceback = worker.errors() if worker.failed_unexpectedly else ""
-        why = f"its worker died again and again ({how})"
+        why = f"its trainer process crashed {DEATHS} times ({how})"
         self._set_aside(cell, Aside(why=why, code=1 if traceback else TryAgainError.exit_code, traceback=traceback))
 
     def _set_aside(self, cell: str, aside: Aside) -> None:
