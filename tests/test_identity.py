@@ -85,8 +85,9 @@ def test_a_configuration_cannot_be_changed() -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        *("config", "options", "errors", "registry", "recipes", "tables", "storage", "environment"),
-        *("runlog", "collect", "studies.settings", "reports.frames", "reports.summary"),
+        *("config", "config.options", "config.recipes", "config.settings", "errors", "registry", "record.tables"),
+        *("record.storage", "record.environment", "record.runlog", "record.collect", "reports.frames"),
+        "reports.summary",
     ],
 )
 def test_who_reads_a_record_needs_no_torch(module: str) -> None:
