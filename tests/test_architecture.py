@@ -1,6 +1,7 @@
 """The shape of the project, read from its source: who imports whom, what is heavy, what is installed."""
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,8 +44,13 @@ def _modules() -> dict[str, Path]:
     return found
 
 
+@functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
-    tree = ast.parse(path.read_text())
+    tree = _tree(path)
     nodes = _outside_functions(tree) if top_level_only else ast.walk(tree)
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -131,7 +137,7 @@ def test_only_the_command_line_prints_and_exits() -> None:
     for module, path in MODULES.items():
         if module.startswith("bamgate.cli"):
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Call):
                 called = ast.unparse(node.func)
                 assert called not in ("print", "sys.exit", "exit", "quit"), f"{module} line {node.lineno}: {called}"
@@ -155,7 +161,7 @@ def test_files_and_functions_stay_short() -> None:
     for module, path in MODULES.items():
         text = path.read_text()
         assert text.count("\n") <= 400, f"{module} is too long"
-        for node in ast.walk(ast.parse(text)):
+        for node in ast.walk(_tree(path)):
             if isinstance(node, ast.FunctionDef):
                 assert node.end_lineno is not None
                 body = node.end_lineno - node.body[0].lineno + 1
@@ -164,7 +170,7 @@ def test_files_and_functions_stay_short() -> None:
 
 def test_public_parts_have_docstrings() -> None:
     for module, path in MODULES.items():
-        tree = ast.parse(path.read_text())
+        tree = _tree(path)
         assert ast.get_docstring(tree), f"{module} has no docstring"
         for node in tree.body:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
@@ -205,6 +211,6 @@ def _changes_files(node: ast.Call) -> bool:
 def test_records_are_changed_by_the_storage_alone() -> None:
     for module, path in MODULES.items():
         if module.startswith(RECORDS) and module not in ("bamgate.record.storage", "bamgate.record.claims"):
-            calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+            calls = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Call)]
             found = [f"line {node.lineno}: {ast.unparse(node)}" for node in calls if _changes_files(node)]
             assert not found, f"{module} changes files past bamgate.record.storage: {found}"

@@ -51,10 +51,18 @@ class Failing:
         raise UsageError("the made-up device is gone")
 
 
+class Idle:
+    """Returns without having done anything."""
+
+    name = "idle"
+
+    def train(self, sessions: Sequence[Session], should_stop: Callable[[], bool]) -> None: ...
+
+
 @pytest.fixture(autouse=True)
 def _engines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ENGINES, "_parts", dict(ENGINES._parts))
-    for engine in (Halting(), Failing()):
+    for engine in (Halting(), Failing(), Idle()):
         ENGINES.register(engine.name, engine)
 
 
@@ -98,6 +106,11 @@ def test_an_engine_that_raises_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="the made-up device is gone"):
         run_cell(CONFIG, tmp_path, execution=Execution(engine="failing"), listener=Notes())
     assert seen == [1, 2]  # the first epoch was kept
+
+
+def test_an_engine_that_does_not_finish_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"engine 'idle' returned before .* had ended"):
+        run_cell(CONFIG, tmp_path, execution=Execution(engine="idle"))
 
 
 def test_an_unknown_engine_is_named_before_anything_is_written(tmp_path: Path) -> None:

@@ -46,8 +46,9 @@ def _whole(name: str, text: str) -> int:
 
 def _decimal(name: str, text: str) -> float:
     if not _DECIMAL.fullmatch(text):
-        comma = re.fullmatch(r"-?[0-9]+,[0-9]+", text) and f" (decimal comma? write {text.replace(',', '.')})"
-        raise ValueError(f"is not a number{comma or ''}")
+        has_comma = re.fullmatch(r"-?[0-9]+,[0-9]+", text)
+        hint = f" (decimal comma? write {text.replace(',', '.')})" if has_comma else ""
+        raise ValueError(f"is not a number{hint}")
     number = float(text)
     if math.isinf(number) and text[-1] not in "fF":
         raise ValueError("is too large")

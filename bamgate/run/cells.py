@@ -89,6 +89,10 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
             log.begin()
             session = Session(config, trainer, log, listener, counted, data.classes)
             engine.train([session], execution.should_stop)
+            if log.result() is None:
+                raise UsageError(
+                    f"engine {execution.engine!r} returned before {log.folder} had ended; what it saved is kept"
+                )
 
 
 _kept: dict[tuple[str, int | None, Path, torch.device], Splits] = {}

@@ -1,1 +1,1 @@
-"""What a network is trained for, and how its answers are measured."""
+"""From answers to counts: how the classes that a network names are ranked."""
