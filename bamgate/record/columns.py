@@ -64,7 +64,9 @@ EPOCHS = Table(
         "test_total": int,
         "images_per_s": float,
         "wall_s": float,
-    }
+        "test_metric": float,
+    },
+    later={"test_metric": 2},  # of tasks that count no correct images
 )
 GATES = Table(
     {
@@ -148,6 +150,13 @@ RUNS = Table(
         "gate_source_sha256": str,
         "git_commit": str,
         "env_id": str,
-    }
+        "task": str,
+        "metric": str,
+        "metric_unit": str,
+        "metric_better": str,
+        "metric_value": float,
+    },
+    # Of tasks that count no correct images; a run without them is judged by its accuracy.
+    later={"task": 2, "metric": 2, "metric_unit": 2, "metric_better": 2, "metric_value": 2},
 )
 TIMES = ("images_per_s", "wall_s")  # columns that differ between two runs of the same thing

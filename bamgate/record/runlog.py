@@ -22,12 +22,12 @@ from typing import Any
 
 from bamgate.config import SCHEMA, RunConfig
 from bamgate.errors import TryAgainError, UsageError
-from bamgate.record.columns import Table
+from bamgate.record.columns import FIRST, Table
 from bamgate.record.ended import RESULT, EndedCell, gate_mark, read_config, same_gate
 from bamgate.record.environment import BINDING, BINDING_FILES, FIRST_ENGINE
 from bamgate.record.sealed import read_json, write_json, write_sealed
 from bamgate.record.storage import append_synced, make_folders, sole_writer, write_atomic
-from bamgate.record.tables import ATTEMPTS, EPOCHS, GATE_CURVES, GATES, OUTCOMES, format_rows, read_rows
+from bamgate.record.tables import ATTEMPTS, EPOCHS, GATE_CURVES, GATES, OUTCOMES, columns_in, format_rows, read_rows
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
 CELL_TABLES: Mapping[str, Table] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
@@ -97,10 +97,18 @@ class CellLog:
         return read_rows(ATTEMPTS, path) if path.exists() else []
 
     def append(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows to epochs.csv or gates.csv, synced."""
-        path = self.folder / table
-        text = format_rows(CELL_TABLES[table], ({"cell": self.cell, **row} for row in rows), header=not path.exists())
-        append_synced(path, text)
+        """Add rows to epochs.csv or gates.csv, synced; of the optional columns only those that the first rows have."""
+        path, named = self.folder / table, [{"cell": self.cell, **row} for row in rows]
+        is_new = not path.exists()
+        columns = CELL_TABLES[table].having(name for row in named for name in row) if is_new else self._columns(table)
+        append_synced(path, format_rows(columns, named, header=is_new))
+
+    def _columns(self, table: str) -> Table:
+        """The columns of the table as the cell has it, and those of the first version, which every run writes."""
+        columns = CELL_TABLES[table]
+        with (self.folder / table).open(encoding="utf-8") as file:
+            present = columns_in(columns, file.readline())
+        return columns.having([*present, *(name for name, version in columns.later.items() if version == FIRST)])
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         path = self.folder / table
@@ -108,9 +116,10 @@ class CellLog:
 
     def cut_after(self, epoch: int) -> None:
         """Drop the rows of epochs after `epoch`: they were written after the checkpoint that the run goes on from."""
-        for table, columns in CELL_TABLES.items():
+        for table in CELL_TABLES:
             path = self.folder / table
             if path.exists():
+                columns = self._columns(table)
                 kept = [row for row in read_rows(columns, path) if row["epoch"] <= epoch]
                 write_atomic(path, format_rows(columns, kept, header=True).encode())
 
