@@ -49,6 +49,10 @@ class GateError(UsageError):
     """A user's gate raised an exception while it was trained."""
 
 
+class TaskError(UsageError):
+    """A task that is not ours raised an exception, or answered what no task may."""
+
+
 class DataError(BamgateError):
     """Data that is missing or damaged."""
 

@@ -97,7 +97,8 @@ def test_a_collected_row_holds_what_the_cell_holds(tmp_path: Path) -> None:
         "git_commit": "c0ffee",
         "env_id": "0123456789ab",
     }
-    assert {*row, "schema"} == set(RUNS)
+    assert {*row, "schema"} == set(RUNS.having([]))
+    assert (tmp_path / "runs.csv").read_text().startswith(",".join(RUNS.having([])) + "\n1,")
 
 
 def test_a_row_names_the_arms_and_contexts_of_its_study(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_figures_that_are_texts_have_their_form(tmp_path: Path, name: str, text:
 def test_a_wrong_row_after_a_text_of_two_lines_is_named_by_its_line(tmp_path: Path) -> None:
     from bamgate.reports.frames import refuse
 
-    text = format_rows(RUNS, [{"arm": "a\nb", "gate": "c\n\nd"}, {"arm": "x"}], header=True)
+    text = format_rows(RUNS.having([]), [{"arm": "a\nb", "gate": "c\n\nd"}, {"arm": "x"}], header=True)
     (tmp_path / "runs.csv").write_text(text)
     frame = read_frame(RUNS, tmp_path / "runs.csv")
     with pytest.raises(DataError, match="line 6, column 'arm': no"):

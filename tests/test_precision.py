@@ -73,7 +73,7 @@ def test_training_and_evaluate_count_ties_alike() -> None:
     logged = Trainer(Tied(), batches, TrainingConfig(precision="bf16")).evaluate()
     scores = score(torch.zeros(20, 10), batches.test_labels)
     assert (logged.correct, logged.top5_correct) == (scores.correct, scores.top5_correct) == (2, 10)
-    assert logged.predicted.tolist() == [0] * 20
+    assert list(logged.outcomes["predicted"]) == [0] * 20
     assert scores.class_correct == [2] + [0] * 9
 
 

@@ -208,7 +208,7 @@ COMMA = " (decimal comma? write 2.5)"
         ({"total": "0"}, "line 3, column 'total': 0 test images"),
         ({"status": "fine"}, "line 3, column 'status': 'fine' (allowed: finished, diverged)"),
         ({"seed": "one"}, "line 3, column 'seed': 'one' is not a whole number"),
-        ({"schema": "2"}, "line 3: written by a newer bamgate; table runs version 2, this one reads up to 1"),
+        ({"schema": "3"}, "line 3: written by a newer bamgate; table runs version 3, this one reads up to 2"),
         ({"wall_s": "2,5"}, f"line 3, column 'wall_s': '2,5' is not a number{COMMA}"),
         ({"arm": ""}, "line 3, column 'arm': is empty"),
         ({"top5_correct": "10001"}, "line 3, column 'top5_correct': 10001 among the five best of 10000 test images"),

@@ -16,6 +16,7 @@ from bamgate.config import RunConfig
 from bamgate.config.recipes import RECIPES
 from bamgate.errors import DataError, UsageError
 from bamgate.record import environment
+from bamgate.record.columns import OUTCOMES
 from bamgate.record.runlog import CellLog, open_cell
 from bamgate.record.sealed import read_json, write_json
 
@@ -237,9 +238,10 @@ def test_a_table_that_is_no_text_any_more_is_named(tmp_path: Path) -> None:
 
 def test_outcomes_are_one_row_an_image_and_the_same_bytes_each_time(tmp_path: Path) -> None:
     contents = []
+    values = {"index": range(3), "label": [3, 1, 4], "predicted": [3, 0, 4], "correct": [1, 0, 1]}
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
-        CellLog(tmp_path / name, name).write_outcomes([3, 1, 4], [3, 0, 4])
+        CellLog(tmp_path / name, name).write_outcomes(OUTCOMES, values)
         contents.append((tmp_path / name / "outcomes.csv.gz").read_bytes())
     assert contents[0] == contents[1]
     text = gzip.decompress(contents[0]).decode()
@@ -249,7 +251,7 @@ def test_outcomes_are_one_row_an_image_and_the_same_bytes_each_time(tmp_path: Pa
 
 def test_outcomes_of_another_length_are_our_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^zip\(\) argument 2 is shorter than argument 1$"):
-        CellLog(tmp_path, "c").write_outcomes([1, 2], [1])
+        CellLog(tmp_path, "c").write_outcomes(OUTCOMES, {"label": [1, 2], "predicted": [1]})
 
 
 def test_a_result_means_finished(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bamgate.errors import DataError
+from bamgate.record.columns import Table
 from bamgate.record.tables import (
     ATTEMPTS,
     EPOCHS,
@@ -192,16 +193,18 @@ def test_a_column_that_does_not_exist_is_our_mistake() -> None:
 
 
 def sample(name: str, kind: type) -> Any:
-    texts = {"histogram": " ".join("7" * 42), "learned": "depth=0.5;bias=-1e-05"}
+    texts = {"histogram": " ".join("7" * 42), "learned": "depth=0.5;bias=-1e-05", "metric_better": "lower"}
     return texts.get(name, {int: 3, float: 2.5, str: "text"}[kind])
 
 
-@pytest.mark.parametrize("columns", [ATTEMPTS, EPOCHS, GATES, OUTCOMES, RUNS])
-def test_every_table_holds_every_type_of_its_columns(columns: Columns) -> None:
-    row = {name: sample(name, kind) for name, kind in columns.items()} | {"schema": 1}
+@pytest.mark.parametrize("columns", [ATTEMPTS, EPOCHS, EPOCHS.having([]), GATES, OUTCOMES, RUNS, RUNS.having([])])
+def test_every_table_holds_every_type_of_its_columns(columns: Table) -> None:
+    row = {name: sample(name, kind) for name, kind in columns.items()} | {"schema": columns.version}
+    if "metric_value" in row:
+        row["correct"] = None  # a run has one of the two
     header, line = format_rows(columns, [row], header=True).splitlines()
     assert header == ",".join(columns)
-    assert line == ",".join(str(value) for value in row.values())
+    assert line == ",".join("" if value is None else str(value) for value in row.values())
     assert parse_rows(columns, f"{header}\n{line}\n", FILE) == [row]
     assert checked_lines(columns, f"{header}\n{line}\n", FILE) == f"{line}\n"
 

@@ -159,7 +159,7 @@ def test_hits_and_losses_are_counted_as_a_slow_loop_counts_them(splits: tuple[Sp
     assert found.top5_correct == sum(int(labels[i] in order[i, :5]) for i in range(50))
     by_hand = -sum(float(logits[i].log_softmax(0)[labels[i]]) for i in range(50)) / 50
     assert found.loss == pytest.approx(by_hand, rel=1e-5)
-    assert found.predicted.tolist() == order[:, 0].tolist()
+    assert list(found.outcomes["predicted"]) == order[:, 0].tolist()
 
 
 def test_a_pause_stops_at_the_step_boundary_and_going_on_is_exact(splits: tuple[Split, Split]) -> None:

@@ -88,7 +88,7 @@ def test_an_evaluation_asks_as_often_for_one_batch_as_for_many(monkeypatch: pyte
         found[size] = asked
         assert evaluation.loss == pytest.approx(whole.loss, rel=1e-6)
         assert (evaluation.correct, evaluation.top5_correct) == (whole.correct, whole.top5_correct)
-        assert torch.equal(evaluation.predicted, whole.predicted)
+        assert torch.equal(evaluation.outcomes["predicted"], whole.outcomes["predicted"])
     assert found[7] == found[96]
     assert len(found[7]) <= 4
 

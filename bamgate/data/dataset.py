@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bamgate.errors import DataError, UsageError
+from bamgate.record.metric import FIRST_TASK
 from bamgate.registry import Registry
 
 # Images of one size live in memory and are cut out of a padded border; files are cut out of the whole photograph.
@@ -23,7 +24,8 @@ CPU = torch.device("cpu")
 class Split:
     """Images of one split, as bytes.
 
-    images: uint8 N, H, W, C; labels: int64 N; masks: bool N, H, W, true on the object, where that is known.
+    images: uint8 N, H, W, C; labels: classes, int64 N, or the targets of another task, N of whatever type; masks: bool
+    N, H, W, true on the object, where that is known.
     """
 
     images: Tensor
@@ -119,6 +121,8 @@ class DataSet:
         verify: folder -> one line a file or split checked; DataError where one is missing or damaged.
         fetch: folder -> downloads into it; None where nothing is to be fetched.
         files: images are decoded from files while training goes on.
+        task: what is learned from it, by the name of a `bamgate.tasks` task; `classes` is then how many numbers the
+            network answers with.
     """
 
     name: str
@@ -134,6 +138,7 @@ class DataSet:
     verify: Verify
     fetch: Callable[[Path], None] | None = None
     files: bool = False
+    task: str = FIRST_TASK
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -161,7 +166,7 @@ def check_augment(augment: str, *, files: bool) -> None:
         )
 
 
-DATASETS: Registry[DataSet] = Registry("dataset")
+DATASETS: Registry[DataSet] = Registry("dataset", "bamgate.datasets")
 
 
 HOMELESS = Path("~") / ".cache" / "bamgate"  # a data folder that nobody has named, of a user without a home

@@ -9,7 +9,6 @@ from bamgate.engines.engine import StoppedError as StoppedError
 from bamgate.engines.schedule import learning_rate as learning_rate
 from bamgate.engines.session import Listener as Listener
 from bamgate.engines.session import Session as Session
-from bamgate.engines.trainer import Evaluation as Evaluation
 from bamgate.engines.trainer import Position as Position
 from bamgate.engines.trainer import Trainer as Trainer
 
@@ -17,7 +16,6 @@ __all__ = [
     "ENGINES",
     "CheckpointStore",
     "Engine",
-    "Evaluation",
     "Execution",
     "Listener",
     "Position",

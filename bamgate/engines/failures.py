@@ -1,18 +1,22 @@
-"""Whose an exception is that ends a run: the gate's, the machine's, or ours."""
+"""Whose an exception is that ends a run: the gate's, the task's, the machine's, or ours."""
 
 import contextlib
 import errno
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
 import torch
 
-from bamgate.errors import GateError, OutOfMemoryError, one_line
+from bamgate.errors import GateError, OutOfMemoryError, TaskError, one_line
 from bamgate.gates import GATES, Gate
+from bamgate.tasks import Task
 
 _SCALE = "bamgate.attention.scale"  # the one caller of gates in a network
+_ASKED = "bamgate.tasks.asked"  # the one caller of tasks
+_ANSWERING = ("bamgate.engines.trainer", "bamgate.observe.gate_figures")  # what a task calls for answers and batches
 _OURS = ("bamgate", "torch", "contextlib")
 _OUR_FOLDERS = (Path(__file__).parents[1], Path(torch.__file__).parent)
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
@@ -37,11 +41,31 @@ def failures_named(gate: Gate, seed: int, was_interrupted: Callable[[], bool]) -
                 f"the memory was too small for gate {gate.name!r} with seed {seed} ({one_line(error)}); "
                 "what was logged is whole, the same command goes on from there"
             ) from error
-        of_user = isinstance(error, KeyboardInterrupt) and (was_interrupted() or _ctrl_c_raises())
-        place = None if of_user else _place_in_gate(gate, error)
+        place = None if _is_of_user(error, was_interrupted) else _place_in_gate(gate, error)
         if place is None:
             raise
         raise GateError(f"gate {gate.name!r} failed in training with seed {seed}: {one_line(error)}{place}") from error
+
+
+@contextlib.contextmanager
+def task_failures_named(task: Task, seed: int, was_interrupted: Callable[[], bool]) -> Iterator[None]:
+    """Turn what a task that is not ours raises while it is asked into one line; the gate's and our own pass.
+
+    Raises:
+        TaskError: as for gates, also for a SystemExit or a KeyboardInterrupt of the task's.
+    """
+    try:
+        yield
+    except BaseException as error:
+        passes = isinstance(error, TaskError) or _is_lack_of_memory(error) or _is_of_user(error, was_interrupted)
+        place = None if passes else _place_in_task(task, error)
+        if place is None:
+            raise
+        raise TaskError(f"task {task.name!r} failed in training with seed {seed}: {one_line(error)}{place}") from error
+
+
+def _is_of_user(error: BaseException, was_interrupted: Callable[[], bool]) -> bool:
+    return isinstance(error, KeyboardInterrupt) and (was_interrupted() or _ctrl_c_raises())
 
 
 def _is_lack_of_memory(error: BaseException) -> bool:
@@ -74,7 +98,30 @@ def _place_in_gate(gate: Gate, error: BaseException) -> str | None:
     ]
     if not own:
         return ""
-    frame, line = own[-1]
+    return _shown(own[-1])
+
+
+def _place_in_task(task: Task, error: BaseException) -> str | None:
+    """As `_place_in_gate`. What a task calls of ours again, the network and the batches, is not its own."""
+    kind = type(task)
+    if kind.__module__.split(".")[0] == "bamgate":
+        return None
+    home = getattr(sys.modules.get(kind.__module__), "__file__", "") or ""
+    frames = _frames(error)
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in frames]
+    asked = len(modules) - 1 - modules[::-1].index(_ASKED) if _ASKED in modules else None
+    if asked is not None and not set(_ANSWERING) & set(modules[asked:]):
+        inner = frames[asked + 1 :]
+    else:  # a backward pass of the task's own is called by nobody of ours
+        inner = [] if asked is not None else [one for one in frames if one[0].f_code.co_filename == home]
+        if not inner:
+            return None
+    own = [one for one in inner if str(one[0].f_globals.get("__name__", "")).split(".")[0] not in _OURS]
+    return _shown(own[-1]) if own else ""
+
+
+def _shown(place: tuple[FrameType, int]) -> str:
+    frame, line = place
     return f" ({Path(frame.f_code.co_filename).name}, line {line})"
 
 

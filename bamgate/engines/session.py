@@ -2,15 +2,21 @@
 
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from bamgate.config import RunConfig
 from bamgate.engines.checkpoint import CheckpointStore
 from bamgate.engines.trainer import Position, Trainer
+from bamgate.errors import DataError, TaskError
 from bamgate.networks.build import Cost
 from bamgate.observe.gate_figures import probe_gates
+from bamgate.record.metric import metric_facts
 from bamgate.record.runlog import CellLog
+from bamgate.tasks import Evaluated, Forward
 
 PROBE_IMAGES = 128
 SAVE_EVERY_S = 600.0  # an epoch that takes longer is saved on the way
@@ -94,19 +100,25 @@ class Session:
             masks,
             autocast=self.trainer.autocast(),
             batch_statistics=epoch == 0,
+            loss=self._loss_of_probe,
         )
         if figures:
             self.log.append("gates.csv", [{"epoch": epoch, **row} for row in figures])
 
+    def _loss_of_probe(self, forward: Forward, x: Tensor, targets: Tensor) -> Tensor:
+        """Without smoothing, which would change gradients that are compared over recipes."""
+        return self.trainer.loss(forward, x, targets, label_smoothing=0.0).value
+
     def end_epoch(self) -> None:
         """Evaluate, log and save; the cell then stands at the start of its next epoch."""
         position, evaluation = self.position, self.trainer.evaluate()
+        value = evaluation.value
         images = position.step * self.config.training.batch_size
         row = {
             "epoch": position.epoch + 1,
             "lr": self.trainer.learning_rate(position),
             "train_loss": position.loss_sum / position.step,
-            "train_correct": position.correct,
+            "train_correct": position.correct if value is None else None,
             "train_total": images,
             "test_loss": evaluation.loss,
             "test_correct": evaluation.correct,
@@ -114,19 +126,25 @@ class Session:
             "test_total": evaluation.total,
             "images_per_s": images / position.seconds if position.seconds else 0.0,
             "wall_s": position.seconds,
+            **({} if value is None else {"test_metric": float(value)}),
         }
         self.log.append("epochs.csv", [row])
         self.probe(position.epoch + 1)
-        # Weights that fit the training set to the last step may still be beyond use: the test loss tells.
-        diverged = position.diverged or not math.isfinite(evaluation.loss)
+        # Weights that fit the training set to the last step may still be beyond use: loss and metric of the test tell.
+        found = (evaluation.loss, value or 0.0)
+        diverged = position.diverged or not all(map(math.isfinite, found))
         self.position = Position(epoch=position.epoch + 1, diverged=diverged)
         self.save()
         self.listener.epoch_ended(row)
 
     def finish(self) -> None:
         """Write outcomes and result: the cell has ended."""
-        position, evaluation = self.position, self.trainer.evaluate()
-        self.log.write_outcomes(self.trainer.loader.test_labels.tolist(), evaluation.predicted.tolist())
+        position, evaluation, task = self.position, self.trainer.evaluate(), self.trainer.task
+        try:
+            outcomes = {name: _plain(values) for name, values in evaluation.outcomes.items()}
+            self.log.write_outcomes(task.outcomes, outcomes)
+        except DataError as error:
+            raise TaskError(f"task {task.name!r}: its outcomes cannot be kept: {error}") from error
         rows = self.log.rows("epochs.csv")
         normalise = self.trainer.loader.normalise
         seconds = sum(row["wall_s"] for row in rows)
@@ -135,10 +153,11 @@ class Session:
             {
                 "status": "diverged" if position.diverged else "finished",
                 "epochs": position.epoch,
-                "correct": evaluation.correct,
-                "top5_correct": evaluation.top5_correct,
+                **_counts(evaluation),
                 "total": evaluation.total,
-                "test_loss": evaluation.loss if math.isfinite(evaluation.loss) else None,
+                **metric_facts(task.name, task.metric),
+                **({} if evaluation.value is None else {"metric_value": _finite(evaluation.value)}),
+                "test_loss": _finite(evaluation.loss),
                 "num_classes": self.num_classes,
                 "normalisation": {"mean": normalise.mean.tolist(), "std": normalise.std.tolist()},
                 "params": self.cost.params,
@@ -148,3 +167,19 @@ class Session:
                 "checkpoint_sha256": self.store.finish(),
             }
         )
+
+
+def _counts(evaluation: Evaluated) -> dict[str, int]:
+    """What was counted, by its name in the result."""
+    counts = {"correct": evaluation.correct, "top5_correct": evaluation.top5_correct}
+    return {name: int(count) for name, count in counts.items() if count is not None}
+
+
+def _finite(number: float) -> float | None:
+    """JSON has no other numbers."""
+    return float(number) if math.isfinite(number) else None
+
+
+def _plain(values: Tensor | Sequence[Any]) -> Sequence[Any]:
+    found: Sequence[Any] = values.tolist() if isinstance(values, Tensor) else values
+    return found

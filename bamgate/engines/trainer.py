@@ -1,6 +1,7 @@
 """The training loop. Start reading here.
 
-Nothing inside an epoch waits for the device: losses and hits are summed there and fetched at its end.
+Nothing inside an epoch waits for the device: losses and hits are summed there and fetched at its end. What a loss is,
+and what a hit, the task says.
 """
 
 import contextlib
@@ -8,12 +9,11 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from bamgate.attention import AttentionModule, Scale
 from bamgate.config import TrainingConfig
@@ -21,7 +21,8 @@ from bamgate.data import Batches
 from bamgate.engines.randomness import may_draw
 from bamgate.engines.schedule import learning_rate
 from bamgate.seeding import drawing_from, stream_key
-from bamgate.tasks.ranking import ranked
+from bamgate.tasks import CLASSIFICATION, Evaluated, Loss, Task
+from bamgate.tasks.asked import asked_evaluation, asked_loss
 
 CHECK_EVERY = 50  # steps between looks at whether the loss is still finite
 
@@ -38,17 +39,6 @@ class Position:
     diverged: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One pass over the test set. `predicted` is int64, one class an image, in the set's order."""
-
-    loss: float
-    correct: int
-    top5_correct: int
-    total: int
-    predicted: Tensor
-
-
 class Trainer:
     """A model, its optimiser and its batches.
 
@@ -56,10 +46,11 @@ class Trainer:
         model: on the device already.
         loader: batches on the same device.
         config: the recipe.
+        task: what is learned.
     """
 
-    def __init__(self, model: nn.Module, loader: Batches, config: TrainingConfig) -> None:
-        self.model, self.loader, self.config = model, loader, config
+    def __init__(self, model: nn.Module, loader: Batches, config: TrainingConfig, task: Task = CLASSIFICATION) -> None:
+        self.model, self.loader, self.config, self.task = model, loader, config, task
         self.device = next(model.parameters()).device
         if config.channels_last:
             model.to(memory_format=torch.channels_last)
@@ -106,19 +97,30 @@ class Trainer:
         done = position.epoch * self.loader.steps + position.step
         return learning_rate(self.config, max(done - 1, 0), self.loader.steps)
 
-    def step(self, x: Tensor, labels: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """One step of SGD; (loss, hits) of the batch, still on the device."""
+    def loss(self, forward: Callable[[Tensor], Tensor], x: Tensor, targets: Tensor, **changes: Any) -> Loss:
+        """The task's loss of a batch, with `changes` to the recipe."""
+        return asked_loss(self.task, forward, x, targets, replace(self.config, **changes) if changes else self.config)
+
+    def _answering(self, network: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The network's answers in the precision of its arithmetic, as float32."""
+
+        def answers(x: Tensor) -> Tensor:
+            with self.autocast():
+                return network(x).float()
+
+        return answers
+
+    def step(self, x: Tensor, targets: Tensor, number: int) -> tuple[Tensor, Tensor | None]:
+        """One step of SGD; (loss, hits) of the batch, still on the device. Only a task that counts has hits."""
         if self.config.compile == "cuda-graphs":
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.config, number, self.loader.steps)
         self.optimizer.zero_grad()
-        with self.autocast():
-            logits = self.forward(x).float()
-        loss = F.cross_entropy(logits, labels, label_smoothing=self.config.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self.loss(self._answering(self.forward), x, targets)
+        loss.value.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        return loss.detach(), (logits.detach().argmax(dim=1) == labels).sum()
+        return loss.value.detach(), loss.hits
 
     def _dropout(self, step: int) -> AbstractContextManager[None]:
         """What is drawn in a step comes from seed and step; a network that draws nothing is spared the bookkeeping."""
@@ -138,11 +140,12 @@ class Trainer:
         start = time.perf_counter()
         offset = position.epoch * self.loader.steps
         reached_end = True
-        for x, labels in self.loader.training_batches(position.epoch, position.step):
+        for x, targets in self.loader.training_batches(position.epoch, position.step):
             with self._dropout(offset + position.step):
-                loss, hits = self.step(x, labels, offset + position.step)
+                loss, hits = self.step(x, targets, offset + position.step)
             loss_sum += loss
-            correct += hits
+            if hits is not None:
+                correct += hits
             position.step += 1
             # At fixed steps only: when a run notices must not depend on when somebody asked it to stop.
             at_end = position.step == self.loader.steps
@@ -157,23 +160,11 @@ class Trainer:
         return reached_end
 
     @torch.no_grad()
-    def evaluate(self) -> Evaluation:
-        """Loss, top-1 and top-5 hits on the test set, in evaluation mode, without compilation."""
+    def evaluate(self) -> Evaluated:
+        """What the task finds on the test set, in evaluation mode, without compilation."""
         self.model.eval()
-        loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        top5, predicted = torch.zeros((), dtype=torch.int64, device=self.device), []
-        for x, labels in self.loader.evaluation_batches():
-            with self.autocast():
-                logits = self.model(x).float()
-            loss += F.cross_entropy(logits, labels, reduction="sum")
-            found = ranked(logits, labels)
-            top5 += found.top5.sum()
-            predicted.append(found.predicted)
-        first, total = torch.cat(predicted), len(self.loader.test_labels)
-        correct = int((first == self.loader.test_labels).sum())
-        return Evaluation(
-            loss=float(loss) / total, correct=correct, top5_correct=int(top5), total=total, predicted=first.cpu()
-        )
+        batches = (batch for batch in self.loader.evaluation_batches())  # what is raised in them arises here
+        return asked_evaluation(self.task, self._answering(self.model), batches, len(self.loader.test_labels))
 
     def state(self) -> dict[str, Tensor]:
         """Weights, buffers and momenta by name: all that the rest of the run depends on besides its position."""

@@ -5,6 +5,7 @@ MAX_VALUES logits is read at hashed places, one in each block of k, and the row 
 and how far the figures may be off for it.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -59,6 +60,7 @@ def probe_gates(
     *,
     autocast: AbstractContextManager[Any],
     batch_statistics: bool = False,
+    loss: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None,
 ) -> list[Figures]:
     """One dictionary of figures a site, in the network's order; weights and buffers are left as they were,
     gradients are cleared.
@@ -68,6 +70,7 @@ def probe_gates(
         masks: bool B, H, W, true on the object, or None.
         autocast: the precision that the network is trained in.
         batch_statistics: batch norms use this batch's statistics, for a network that has not seen any yet.
+        loss: of the network, x and labels, whose gradient is taken; cross-entropy by default.
 
     Raises:
         GateError: a gate gives other scales in the network than for a few of its logits alone.
@@ -83,9 +86,7 @@ def probe_gates(
             for module in model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.train(batch_statistics)
-            with autocast:
-                logits = model(x).float()
-            F.cross_entropy(logits, labels).backward()  # type: ignore[no-untyped-call]
+            (loss or _cross_entropy)(_answering(model, autocast), x, labels).backward()  # type: ignore[no-untyped-call]
         _add_gradient_norms(model, figures)
         found = _fetched([figures[name] for name in gate_sites(model)])
         for row in found:
@@ -98,6 +99,19 @@ def probe_gates(
         model.zero_grad(set_to_none=True)
         for buffer, before in zip(model.buffers(), buffers, strict=True):
             buffer.copy_(before)
+
+
+def _answering(model: nn.Module, autocast: AbstractContextManager[Any]) -> Callable[[Tensor], Tensor]:
+    def answers(x: Tensor) -> Tensor:
+        with autocast:
+            found: Tensor = model(x).float()
+        return found
+
+    return answers
+
+
+def _cross_entropy(forward: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor) -> Tensor:
+    return F.cross_entropy(forward(x), labels)
 
 
 def _fetched(rows: list[Figures]) -> list[Figures]:

@@ -22,6 +22,7 @@ _DECIMAL = re.compile(rf"-?{_NUMBER}")
 _PLAIN_NAME = r'[^;=,"\r\0]'
 _TEXTS = {  # column -> what its text looks like, and what that is
     "histogram": (re.compile(rf"(?:[0-9]+ ){{{len(SCALE_EDGES)}}}[0-9]+"), f"{len(SCALE_EDGES) + 1} counts"),
+    "metric_better": (re.compile("higher|lower"), "higher or lower"),
     "learned": (re.compile(rf"[^;=]+=-?{_NUMBER}(?:;[^;=]+=-?{_NUMBER})*"), "a list of NAME=NUMBER"),
 }
 

@@ -16,7 +16,7 @@ import gzip
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,17 @@ from bamgate.record.ended import RESULT, EndedCell, gate_mark, read_config, same
 from bamgate.record.environment import BINDING, BINDING_FILES, FIRST_ENGINE
 from bamgate.record.sealed import read_json, write_json, write_sealed
 from bamgate.record.storage import append_synced, make_folders, sole_writer, write_atomic
-from bamgate.record.tables import ATTEMPTS, EPOCHS, GATE_CURVES, GATES, OUTCOMES, columns_in, format_rows, read_rows
+from bamgate.record.tables import (
+    ATTEMPTS,
+    EPOCHS,
+    GATE_CURVES,
+    GATES,
+    columns_in,
+    format_rows,
+    is_regular,
+    parse_rows,
+    read_rows,
+)
 
 PATIENCE_S = 60.0  # for the moments in which another process writes what all cells share
 CELL_TABLES: Mapping[str, Table] = {"epochs.csv": EPOCHS, "gates.csv": GATES}
@@ -97,18 +107,22 @@ class CellLog:
         return read_rows(ATTEMPTS, path) if path.exists() else []
 
     def append(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add rows to epochs.csv or gates.csv, synced; of the optional columns only those that the first rows have."""
+        """Add rows to epochs.csv or gates.csv, synced; of the optional columns only those that some row has."""
         path, named = self.folder / table, [{"cell": self.cell, **row} for row in rows]
         is_new = not path.exists()
-        columns = CELL_TABLES[table].having(name for row in named for name in row) if is_new else self._columns(table)
+        present = Table({}) if is_new else self._columns(table)
+        columns = CELL_TABLES[table]
+        columns = columns.having([*present, *(name for row in named for name in row), *_in_every_run(columns)])
+        if not is_new and columns.keys() != present.keys():
+            write_atomic(path, format_rows(columns, read_rows(present, path), header=True).encode())
         append_synced(path, format_rows(columns, named, header=is_new))
 
     def _columns(self, table: str) -> Table:
         """The columns of the table as the cell has it, and those of the first version, which every run writes."""
         columns = CELL_TABLES[table]
-        with (self.folder / table).open(encoding="utf-8") as file:
+        with (self.folder / table).open(encoding="utf-8", errors="replace") as file:
             present = columns_in(columns, file.readline())
-        return columns.having([*present, *(name for name, version in columns.later.items() if version == FIRST)])
+        return columns.having([*present, *_in_every_run(columns)])
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         path = self.folder / table
@@ -123,16 +137,24 @@ class CellLog:
                 kept = [row for row in read_rows(columns, path) if row["epoch"] <= epoch]
                 write_atomic(path, format_rows(columns, kept, header=True).encode())
 
-    def write_outcomes(self, labels: list[int], predicted: list[int]) -> None:
-        """outcomes.csv.gz: one row a test image; the same outcomes are the same bytes."""
-        rows = (
-            {"index": i, "label": label, "predicted": answer, "correct": int(label == answer)}
-            for i, (label, answer) in enumerate(zip(labels, predicted, strict=True))
-        )
+    def write_outcomes(self, columns: Table, values: Mapping[str, Sequence[Any]]) -> None:
+        """outcomes.csv.gz, of a task's columns; the same outcomes are the same bytes.
+
+        Args:
+            values: equally many of each column, without "schema".
+
+        Raises:
+            DataError: a value that the table cannot hold.
+        """
+        path = self.folder / "outcomes.csv.gz"
+        rows = (dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True))
+        text = format_rows(columns, rows, header=True)
+        if not is_regular(columns, text):
+            parse_rows(columns, text, path)
         buffer = io.BytesIO()
         with gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as file:
-            file.write(format_rows(OUTCOMES, rows, header=True).encode())
-        write_atomic(self.folder / "outcomes.csv.gz", buffer.getvalue())
+            file.write(text.encode())
+        write_atomic(path, buffer.getvalue())
 
     def finish(self, result: dict[str, Any]) -> None:
         """Write result.json, with the hash of every file that a cell keeps."""
@@ -194,6 +216,11 @@ def require_one_listing(out: Path, config: RunConfig, listing_sha256: str | None
                 f"{path.parent} was trained on other image files: since then some were added, removed, renamed or "
                 "changed in size, and the two cannot be compared; choose another --out"
             )
+
+
+def _in_every_run(columns: Table) -> list[str]:
+    """The optional columns that every run writes: they came before tables had versions."""
+    return [name for name, version in columns.later.items() if version == FIRST]
 
 
 def _changed_gate(name: str, folder: Path) -> str:

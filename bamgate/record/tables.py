@@ -25,6 +25,8 @@ from bamgate.record.columns import Table
 from bamgate.record.fields import SCALE_EDGES as SCALE_EDGES
 from bamgate.record.fields import Columns as Columns
 from bamgate.record.fields import regular, value
+from bamgate.record.metric import COLUMNS as METRIC_COLUMNS
+from bamgate.record.metric import metric_fault
 from bamgate.record.storage import require_file
 
 PLACES = " | "  # between the arms, and the contexts, of a cell that stands in several
@@ -151,7 +153,12 @@ def columns_in(columns: Columns, text: str) -> Table:
 
 def is_regular(columns: Columns, text: str) -> bool:
     """Whether a CSV text is certainly one that `parse_rows` takes; where not, `parse_rows` knows what is wrong."""
-    return regular(columns, text, Table.of(columns).newest)
+    # Rows that name their metrics are looked at one by one: what stands in one column depends on the others.
+    return not _names_metrics(columns) and regular(columns, text, Table.of(columns).newest)
+
+
+def _names_metrics(columns: Columns) -> bool:
+    return not columns.keys().isdisjoint(METRIC_COLUMNS)
 
 
 def _refuse_newer_rows(columns: Table, rows: Iterator[list[str]], path: Path) -> None:
@@ -199,6 +206,8 @@ def _parse_row(columns: Table, fields: Sequence[str], path: Path, line: int) -> 
             raise DataError(f"{path}, line {line}, column {name!r}: {shown!r} {error}") from None
         row[name] = plain_text(found) if isinstance(found, str) else found
     _check_version(columns, row["schema"], path, line)
+    if _names_metrics(columns) and (fault := metric_fault(row)):
+        raise DataError(f"{path}, line {line}, column {fault[0]!r}: {fault[1]}")
     return row
 
 

@@ -17,12 +17,13 @@ from bamgate.data import (
 )
 from bamgate.devices import cpu_threads, describe_device, exact_arithmetic, resolve_device
 from bamgate.engines import ENGINES, Execution, Listener, Session, Trainer
-from bamgate.engines.failures import failures_named
+from bamgate.engines.failures import failures_named, task_failures_named
 from bamgate.errors import UsageError
 from bamgate.gates import Gate, gate_curve, gate_facts, gate_location, named_gate
 from bamgate.networks.build import build_model, cost
 from bamgate.record.runlog import CellLog, open_cell, require_one_gate, require_one_listing
 from bamgate.record.storage import sole_writer
+from bamgate.run.resolve import task_of
 
 
 def run_cell(
@@ -43,7 +44,8 @@ def run_cell(
 
     Raises:
         UsageError, DataError: nothing was begun.
-        GateError: the gate's code failed in training; the same call goes on from the last checkpoint.
+        GateError, TaskError: the gate's or task's code failed in training; the same call goes on from the last
+            checkpoint.
         StoppedError: `execution.should_stop` said so; the same call goes on.
         TryAgainError: the disk is full, or another process is at work on the cell.
     """
@@ -87,6 +89,7 @@ def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, liste
             if config.attention.name not in WITHOUT_GATE:
                 log.write_curve(gate_curve(gate))
             log.begin()
+            held.enter_context(task_failures_named(trainer.task, config.seed, execution.should_stop))
             session = Session(config, trainer, log, listener, counted, data.classes)
             engine.train([session], execution.should_stop)
             if log.result() is None:
@@ -142,6 +145,7 @@ def make_trainer(
     training, device = config.training, splits[0].device
     if device.type == "cpu" and training.compile == "cuda-graphs":
         raise UsageError("compile 'cuda-graphs' needs --device cuda (allowed on the cpu: off, default)")
+    task = task_of(data, training)
     loader = make_loader(data, splits, training, seed=seed, workers=workers)
     model = build_model(
         config.model,
@@ -152,4 +156,4 @@ def make_trainer(
         image_size=data.image_shape[1:],
         seed=seed,
     )
-    return Trainer(model.to(device), loader, training)
+    return Trainer(model.to(device), loader, training, task)

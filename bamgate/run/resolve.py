@@ -7,10 +7,11 @@ from pathlib import Path
 from bamgate.config import WITHOUT_GATE, AttentionConfig, RunConfig, TrainingConfig
 from bamgate.config.recipes import RECIPES
 from bamgate.config.settings import FIELDS, Settings, parse_seeds, split_gates
-from bamgate.data import IMAGE_SIZE, check_augment, default_root, find_dataset
-from bamgate.errors import UsageError
+from bamgate.data import IMAGE_SIZE, DataSet, check_augment, default_root, find_dataset
+from bamgate.errors import TaskError, UsageError, one_line
 from bamgate.gates import Gate, named_gate
 from bamgate.networks import find_backbone
+from bamgate.tasks import TASKS, Task
 
 Loader = Callable[[str], Gate]
 
@@ -61,6 +62,7 @@ def make_plan(settings: Settings, data_root: Path | None = None, load: Loader = 
     gates = _gates(settings, load)
     training = _training(settings, data.recipe)
     check_augment(training.augment, files=data.files)
+    task_of(data, training)
     images = training.train_limit or data.train
     if training.batch_size > images:
         raise UsageError(
@@ -76,6 +78,18 @@ def make_plan(settings: Settings, data_root: Path | None = None, load: Loader = 
         training=training,
     )
     return Plan(base=base, gates=gates, seeds=parse_seeds(settings.get("seeds", FIELDS["seeds"].default)))
+
+
+def task_of(data: DataSet, training: TrainingConfig) -> Task:
+    """The task of a data set; UsageError if there is none by its name, or it refuses a setting."""
+    task = TASKS.get(data.task)
+    try:
+        task.check(training)
+    except UsageError as error:
+        raise UsageError(f"task {task.name!r} of {data.name}: {error}") from None
+    except Exception as error:  # it is somebody else's code
+        raise TaskError(f"task {task.name!r} failed in its check of the settings: {one_line(error)}") from error
+    return task
 
 
 def _gates(settings: Settings, load: Loader) -> list[Gate]:
