@@ -38,8 +38,7 @@ class LineProgress(Listener):
     def epoch_ended(self, row: dict[str, Any]) -> None:
         self.say(
             f"[{self.number}/{self.cells}] {self.name}  epoch {row['epoch']}/{self.config.training.epochs}"
-            f"  train {_percent(row['train_correct'], row['train_total'])}"
-            f"  test {_percent(row['test_correct'], row['test_total'])}  {row['images_per_s']:.0f} images/s"
+            f"  train {_result(row, 'train')}  test {_result(row, 'test')}  {row['images_per_s']:.0f} images/s"
         )
 
     def ended(self, result: dict[str, Any]) -> None:
@@ -53,7 +52,7 @@ class LineProgress(Listener):
 
 
 class BarProgress(LineProgress):
-    """Two bars: all cells, and the present one with its epoch, speed and accuracy."""
+    """Two bars: all cells, and the present one with its epoch, speed and metric."""
 
     def __init__(self, cells: int) -> None:
         super().__init__(cells)
@@ -95,10 +94,8 @@ class BarProgress(LineProgress):
 
     def epoch_ended(self, row: dict[str, Any]) -> None:
         self._show(float(row["epoch"]))
-        accuracy = _percent(row["test_correct"], row["test_total"])
-        note = (
-            f"epoch {row['epoch']}/{self.config.training.epochs}, test {accuracy}, {row['images_per_s']:.0f} images/s"
-        )
+        found = _result(row, "test")
+        note = f"epoch {row['epoch']}/{self.config.training.epochs}, test {found}, {row['images_per_s']:.0f} images/s"
         self.progress.update(self.one, note=note)
 
     def ended(self, result: dict[str, Any]) -> None:
@@ -117,5 +114,10 @@ class SilentProgress(LineProgress):
     def epoch_ended(self, row: dict[str, Any]) -> None: ...
 
 
-def _percent(part: int, whole: int) -> str:
+def _result(row: dict[str, Any], split: str) -> str:
+    """The share of correct images in a row of epochs.csv; the metric of a task that counts none, or else the loss."""
+    part, whole = row[f"{split}_correct"], row[f"{split}_total"]
+    if part is None:
+        metric = row.get(f"{split}_metric")
+        return f"loss {row[f'{split}_loss']:.4g}" if metric is None else f"metric {metric:.4g}"
     return f"{100 * part / whole:.1f} %" if whole else "-"

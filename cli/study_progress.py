@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from bamgate.cli.console import err
-from bamgate.cli.study_show import arms_table
+from bamgate.cli.study_show import arms_table, shown_value
 from bamgate.study.compare import compare
 from bamgate.study.state import FINISHED, RUNNING, CellState, StudyState, count
 from bamgate.study.supervise import Watcher
@@ -31,7 +31,9 @@ class LineWatcher(Watcher):
 
     def ended(self, state: CellState, done: int, total: int) -> None:
         how = "" if state.status == FINISHED else ", diverged; recorded as an outcome"
-        self.console.print(f"[{done}/{total}] {state.name}  {state.accuracy:.2f} %{how}", markup=False)
+        self.console.print(
+            f"[{done}/{total}] {state.name}  {shown_value(state.value, state.metric)}{how}", markup=False
+        )
 
     def seen(self, states: list[CellState], *, waiting: bool) -> None:
         others = [state for state in states if state.status == RUNNING] if waiting else []
@@ -50,7 +52,7 @@ class SilentWatcher(LineWatcher):
 
 
 class LiveWatcher(LineWatcher):
-    """Counts, time left, a line for each running cell, and each arm's accuracy so far."""
+    """Counts, time left, a line for each running cell, and each arm's metric so far."""
 
     def __init__(self, state: StudyState) -> None:
         super().__init__(state)

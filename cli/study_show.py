@@ -1,5 +1,6 @@
 """The tables of `bamgate study`."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from bamgate.cli.console import out, table
+from bamgate.record.metric import ACCURACY, PERCENT, Metric
 from bamgate.reports.words.numbers import ascii_signs, number, points
 from bamgate.reports.words.runs import FEW, FEW_PAIRS, not_compared
 from bamgate.study.catalogue import count_cells
@@ -49,21 +51,49 @@ def context_name(context: dict[str, Any]) -> str:
 
 
 def arms_table(rows: Iterable[ArmRow], *, comparable: bool = True) -> Table:
-    """Test accuracy of each arm in each context, and the difference to the reference arm on the same seeds."""
+    """The metric of each arm in each context, and the difference to the reference arm on the same seeds."""
     rows = list(rows)
-    title = "Test accuracy, %, and points above the reference on the same seeds"
+    metric = next((row.metric for row in rows if row.metric is not None), ACCURACY)
+    title = _title(metric)
     where = ["context"] if any(row.context for row in rows) else []
     columns = ["n", "mean", "SD", "difference", "smallest", "largest", "pairs"]
     grid = table(title, "arm", *where, *columns, text=("context",))
     for row in rows:
         plain = row.to_dict() if comparable else row.to_dict() | {"difference": None, "pairs": 0}
-        signed = [ascii_signs(points(plain[name])) for name in ("difference", "smallest", "largest")]
+        signed = [_signed(plain[name], metric) for name in ("difference", "smallest", "largest")]
         if not plain["pairs"]:
             signed = ["-"] * 3
-        accuracy = [ascii_signs(number(plain[name])) for name in ("mean", "sd")]
+        means = [_unsigned(plain[name], metric) for name in ("mean", "sd")]
         names = [row.arm, context_name(row.context)] if where else [row.arm]
-        grid.add_row(*names, str(plain["n"]), *accuracy, *signed, str(plain["pairs"]))
+        grid.add_row(*names, str(plain["n"]), *means, *signed, str(plain["pairs"]))
     return grid
+
+
+def _title(metric: Metric) -> str:
+    unit = f", {metric.unit}" if metric.unit else ""
+    lower = "" if metric.higher_is_better else " (lower is better)"
+    above = f"{metric.difference_unit or 'how much'} above the reference on the same seeds"
+    return f"Test {metric.name}{unit}{lower}, and {above}"
+
+
+def _unsigned(value: float | None, metric: Metric) -> str:
+    """Percentages with two digits; of another unit nobody knows how many matter before the value is known."""
+    if value is None or metric.unit == PERCENT:
+        return ascii_signs(number(value))
+    return f"{value:.4g}"
+
+
+def _signed(value: float | None, metric: Metric) -> str:
+    if value is None or metric.unit == PERCENT:
+        return ascii_signs(points(value))
+    return f"{value:+.4g}"
+
+
+def shown_value(value: float, metric: Metric) -> str:
+    """A run's value with its unit, in a line."""
+    if math.isnan(value):
+        return f"no {metric.name}"
+    return f"{value:.2f} %" if metric.unit == PERCENT else f"{value:.4g} {metric.unit}".rstrip()
 
 
 def show_end(folder: Path, rows: list[ArmRow], states: Iterable[CellState], ways: str) -> None:
@@ -76,7 +106,8 @@ def show_end(folder: Path, rows: list[ArmRow], states: Iterable[CellState], ways
         console.print(FEW, markup=False)
     for state in states:
         if state.status == "diverged":
-            console.print(f"diverged: {state.name} (counted as it ended)", markup=False)
+            how = f"it has no {state.metric.name}" if math.isnan(state.value) else "counted as it ended"
+            console.print(f"diverged: {state.name} ({how})", markup=False)
     console.print(f"Files: {folder}/runs.csv, epochs.csv, gates.csv", markup=False)
 
 

@@ -97,8 +97,8 @@ def test_status_while_it_runs(copy: Path, tmp_path: Path) -> None:
 
 
 def state(cell: str, seed: int, correct: int, status: str = "finished") -> CellState:
-    facts = {"names": (("arm", ()),), "epoch": 2, "epochs": 2, "total": 1000}
-    return CellState(cell=cell, seed=seed, status=status, correct=correct, **facts)  # type: ignore[arg-type]
+    facts = {"names": (("arm", ()),), "epoch": 2, "epochs": 2}
+    return CellState(cell=cell, seed=seed, status=status, value=correct / 10, **facts)  # type: ignore[arg-type]
 
 
 def test_arms_are_compared_on_the_same_seeds_within_a_context() -> None:

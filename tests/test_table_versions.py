@@ -178,7 +178,7 @@ def test_a_newer_table_is_refused_in_one_line(tmp_path: Path, name: str, columns
     table, path = TABLES[name], tmp_path / f"{name}.csv"
     shutil.copy(OLDER / path.name, path)
     text = newer(path, **columns)
-    said = f"{path}, line 2: written by a newer bamgate; table {name} version 7, this one reads up to {2 if name in OPTIONAL else 1}"
+    said = f"{path}, line 2: written by a newer bamgate; table {name} version 7, this one reads up to {table.newest}"
     assert message(DataError, parse_rows, table, text, path) == said
     assert message(DataError, checked_lines, table, text, path) == said
     assert message(DataError, read_frame, table, path) == said

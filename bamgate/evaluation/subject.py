@@ -25,6 +25,7 @@ from bamgate.errors import UsageError
 from bamgate.evaluation.scores import Scores, score
 from bamgate.gates import Gate, fingerprint
 from bamgate.observe.what_if import Answers, answers_of, choose_sites, held, regated, switched_off
+from bamgate.record.metric import FIRST_TASK
 from bamgate.tasks.ranking import ranked
 from bamgate.weights import build, load_network, load_weights
 
@@ -96,6 +97,12 @@ class Subject:
         return data.at(image_size)
 
     def _check(self) -> None:
+        for whose, task in (
+            (self.network.source or "the network", self.network.task),
+            (self.data.name, self.data.task),
+        ):
+            if task != FIRST_TASK:
+                raise UsageError(f"{whose} is for task {task!r}; only {FIRST_TASK} can be evaluated again")
         for what, has, takes in (
             ("classes", self.data.classes, self.network.num_classes),
             ("channels", self.data.channels, self.network.in_channels),

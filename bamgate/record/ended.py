@@ -9,13 +9,15 @@ from typing import Any
 
 from bamgate.config import config_hash
 from bamgate.errors import DataError
+from bamgate.record.metric import Metric, metric_fault, metric_of, same_value, value_of
 from bamgate.record.sealed import is_sealed, read_json
 from bamgate.record.storage import require_file
 from bamgate.record.tables import EPOCHS, Columns, checked_lines, decoded, parse_rows
 
 RESULT = "result.json"
 STATUSES = ("finished", "diverged")
-_NEEDED = ("epochs", "correct", "top5_correct", "total", "images_per_s", "checkpoint_sha256")
+_NEEDED = ("epochs", "total", "images_per_s", "checkpoint_sha256")
+_OF_ACCURACY = ("correct", "top5_correct")  # needed too in a result that names no other metric
 # Counts of the last epoch in epochs.csv, as result.json has them again.
 _COUNTS = {"test_correct": "correct", "test_top5_correct": "top5_correct", "test_total": "total"}
 
@@ -44,10 +46,14 @@ class EndedCell:
             return None
         if result.get("cell") != folder.name or result.get("status") not in STATUSES:
             raise DataError(f"{path} is not the result of cell {folder.name}; put it right or move {folder} away")
-        missing = [name for name in (*_NEEDED, *(["files"] if is_sealed(result) else [])) if name not in result]
+        counts = () if "metric" in result else _OF_ACCURACY
+        needed = (*_NEEDED, *counts, *(["files"] if is_sealed(result) else []))
+        missing = [name for name in needed if name not in result]
         if missing or (not is_sealed(result) and "files" in result):
             lack = f"no {missing[0]!r}" if missing else "a list of files, but no hash of its own"
             raise DataError(f"{path} is damaged: it has {lack}; put it right or move {folder} away")
+        if fault := metric_fault(result):
+            raise DataError(f"{path} is damaged: {fault[0]!r} {fault[1]}; put it right or move {folder} away")
         if "files" in result and not _is_list_of_files(result["files"]):
             raise DataError(f"{path} is damaged: its list of files is not one; put it right or move {folder} away")
         return cls(folder, result)
@@ -136,21 +142,33 @@ class EndedCell:
         header, last = text.partition("\n")[0], text.splitlines()[-1]
         (row,) = parse_rows(EPOCHS, f"{header}\n{last}\n", path)
         for column, name in _COUNTS.items():
-            if row[column] != self.result[name]:
+            if row[column] != self.result.get(name):
                 raise DataError(
                     f"{path}, line {number + 1}, column {column!r}: {row[column]}, but result.json says "
-                    f"{self.result[name]} {name.replace('_', ' ')}; {self._way_out}"
+                    f"{self.result.get(name)} {name.replace('_', ' ')}; {self._way_out}"
                 )
-        self._require_status(f"{path}, line {number + 1}", {name: row[name] for name in _LOSSES})
+        metric = {"test_metric": row["test_metric"]} if "metric_value" in self.result else {}
+        for column, value in metric.items():
+            if not same_value(math.nan if value is None else value, value_of(self.result)):
+                raise DataError(
+                    f"{path}, line {number + 1}, column {column!r}: {value}, but result.json says "
+                    f"{self.result['metric_value']}; {self._way_out}"
+                )
+        self._require_status(f"{path}, line {number + 1}", {name: row[name] for name in _LOSSES} | metric)
 
     def _require_status(self, where: str, losses: dict[str, float | None]) -> None:
-        """DataError if the losses of the last epoch contradict how the run is said to have ended."""
+        """DataError if losses and metric of the last epoch contradict how the run is said to have ended."""
         known = [math.isfinite(loss) for loss in losses.values() if loss is not None]
         # The first versions of bamgate took a run whose test loss alone was not finite for finished.
-        wrong = {"diverged": known == [True, True], "finished": self.has_hashes and not all(known)}
+        wrong = {"diverged": len(known) >= len(_LOSSES) and all(known), "finished": self.has_hashes and not all(known)}
         if wrong[self.result["status"]]:
             said = ", ".join(f"{name} {loss}" for name, loss in losses.items())
             raise DataError(f"{where}: {said}, but result.json says {self.result['status']!r}; {self._way_out}")
+
+    @property
+    def metric(self) -> Metric:
+        """What the run is judged by."""
+        return metric_of(self.result)
 
     def require_outcomes(self, rows: int, correct: int) -> None:
         """DataError if outcomes.csv.gz, with so many images and so many of them right, contradicts result.json."""
@@ -158,6 +176,14 @@ class EndedCell:
             raise DataError(
                 f"{self.folder / 'outcomes.csv.gz'}: {correct} correct of {rows} images, but result.json says "
                 f"{self.result['correct']} of {self.result['total']}; {self._way_out}"
+            )
+
+    def require_score(self, score: float) -> None:
+        """DataError if the metric's value, as it follows from outcomes.csv.gz, contradicts result.json."""
+        if not same_value(score, value_of(self.result)):
+            raise DataError(
+                f"{self.folder / 'outcomes.csv.gz'}: {self.metric.name} {score:.9g}, but result.json says "
+                f"{self.result['metric_value']}; {self._way_out}"
             )
 
 

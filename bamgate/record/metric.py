@@ -85,6 +85,13 @@ def value_of(row: Mapping[str, Any]) -> float:
     return math.nan if value is None or math.isinf(value) else float(value)
 
 
+def same_value(one: float, other: float) -> bool:
+    """Whether two values of a metric are one, but for rounding; all that are not finite are."""
+    if not (math.isfinite(one) and math.isfinite(other)):
+        return math.isfinite(one) == math.isfinite(other)
+    return math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-12)
+
+
 def metric_facts(task: str, metric: Metric) -> dict[str, Any]:
     """What result.json and runs.csv say of the metric besides its value; nothing for the first task."""
     if task == FIRST_TASK:

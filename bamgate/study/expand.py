@@ -5,11 +5,14 @@ from pathlib import Path
 
 from bamgate.config import RunConfig
 from bamgate.config.settings import Settings
+from bamgate.data import default_root, find_dataset
 from bamgate.errors import BamgateError, UsageError
 from bamgate.gates import Gate, named_gate
+from bamgate.record.metric import Metric
 from bamgate.record.study_file import study_digest
 from bamgate.run.resolve import Loader, make_plan
 from bamgate.study.study import Study, contexts, is_excluded, merged
+from bamgate.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +48,22 @@ def expand(study: Study, data_root: Path | None = None, load: Loader = named_gat
     cells = [cell for context in contexts(study) for cell in _of_context(study, context, data_root, load)]
     if not cells:
         raise UsageError(f"study {study.name}: nothing is left after its exclusions")
+    _require_one_metric(study, cells, data_root)
     order = {seed: number for number, seed in enumerate(dict.fromkeys(cell.config.seed for cell in cells))}
     return sorted(cells, key=lambda cell: order[cell.config.seed])
+
+
+def _require_one_metric(study: Study, cells: list[StudyCell], data_root: Path | None) -> None:
+    """UsageError if the data sets of a study are judged by different metrics."""
+    known: dict[str, Metric] = {}
+    for name in dict.fromkeys(cell.config.dataset for cell in cells):
+        known[name] = TASKS.get(find_dataset(name, data_root or default_root()).task).metric
+    (first, metric), *others = known.items()
+    for name, other in others:
+        if other != metric:
+            raise UsageError(
+                f"study {study.name}: {first} is judged by {metric}, {name} by {other}; make a study of each"
+            )
 
 
 def _of_context(study: Study, context: Settings, data_root: Path | None, load: Loader) -> list[StudyCell]:

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from bamgate.devices import resolve_device
 from bamgate.engines import Execution, Trainer
 from bamgate.errors import DataError
 from bamgate.gates import Gate
+from bamgate.record.metric import FIRST_TASK
 from bamgate.run.cells import make_trainer
 
 MEASURE_S = 2.0
@@ -43,11 +45,13 @@ def steps_an_epoch(training: TrainingConfig, data: DataSet) -> int:
 
 
 def trainer_to_time(config: RunConfig, gate: Gate, data: DataSet, execution: Execution) -> Trainer:
-    """A cell's trainer on random images: no data set is needed, and speed does not depend on what they show."""
+    """A cell's trainer on random images: no data set is needed for a task of
+    classes, and speed does not depend on what they show."""
     device = resolve_device(execution.device)
     # Random images stand in for files, so the network is timed alone.
     timed = replace(config, training=replace(config.training, augment="none")) if data.files else config
-    return make_trainer(timed, gate, data, _random_splits(data, config.training.batch_size, device), 0)
+    splits = _random_splits(data, config.training.batch_size, device, execution.root)
+    return make_trainer(timed, gate, data, splits, 0)
 
 
 def measure(trainer: Trainer, training: TrainingConfig, data: DataSet, execution: Execution) -> Speed:
@@ -61,12 +65,14 @@ def measure(trainer: Trainer, training: TrainingConfig, data: DataSet, execution
     return Speed(step_s=step_s, test_s=test_s, decode_s=decode_s)
 
 
-def _random_splits(data: DataSet, count: int, device: torch.device) -> tuple[Split, Split]:
-    """As many random images as one batch."""
+def _random_splits(data: DataSet, count: int, device: torch.device, root: Path) -> tuple[Split, Split]:
+    """As many random images as one batch; only of classes is it known what targets for them look like."""
     channels, height, width = data.image_shape
     made = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, height, width, channels), generator=made, dtype=torch.uint8)
-    split = Split(images=images, labels=torch.arange(count) % data.classes).to(device)
+    is_first = data.task == FIRST_TASK
+    targets = torch.arange(count) % data.classes if is_first else data.load(root)[0].labels[:count]
+    split = Split(images=images, labels=targets).to(device)
     return split, split
 
 

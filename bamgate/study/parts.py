@@ -12,6 +12,7 @@ from bamgate.record.runlog import first_difference
 from bamgate.record.sealed import read_json
 from bamgate.record.study_file import read_declared
 from bamgate.study.code import with_code_from
+from bamgate.study.compare import metric_of_ended
 from bamgate.study.folder import added_seeds, changed_gate, design_difference, refuse_foreign_folder
 from bamgate.study.repeats import differences
 from bamgate.study.state import RUNNING, CellState, StudyState
@@ -86,11 +87,13 @@ def damage(parts: Sequence[Path]) -> list[str]:
 
 
 def survey(parts: Sequence[Path], out: Path) -> Survey:
-    """Hold undamaged parts against each other; UsageError where they are not of one study."""
+    """Hold undamaged parts against each other; UsageError if they are not of one study, DataError if cells are judged
+    by different metrics."""
     states = [StudyState(part) for part in parts]
     for state in states[1:]:
         _require_same(states[0].content, state, states[0].out)
     found = [(state.out, cell) for state in states for cell in state.read()]
+    metric_of_ended(cell for _, cell in found)
     sources: dict[str, list[Path]] = {}
     names = {cell.cell: cell.name for _, cell in found}
     for part, cell in found:

@@ -1,5 +1,6 @@
 """Where a study stands, read from its folder: which cells have finished, which are at work, which are missing."""
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bamgate.errors import DataError, UsageError
+from bamgate.record.metric import ACCURACY, Metric, metric_of, value_of
 from bamgate.record.runlog import CellLog
 from bamgate.record.storage import is_held
 from bamgate.record.study_file import read_declared
@@ -23,7 +25,7 @@ class CellState:
         status: one of the four above; a cell that was begun and that nobody works on is missing.
         epoch: whole epochs that are behind it, of `epochs`.
         images_per_s: of the last epoch, 0 before.
-        correct, total: of the test images, for a cell that has ended.
+        metric, value: what it is judged by, for a cell that has ended; nan if it diverged and has no value.
     """
 
     cell: str
@@ -33,17 +35,12 @@ class CellState:
     epoch: int
     epochs: int
     images_per_s: float = 0.0
-    correct: int = 0
-    total: int = 0
+    metric: Metric = ACCURACY
+    value: float = math.nan
 
     @property
     def ended(self) -> bool:
         return self.status in (FINISHED, DIVERGED)
-
-    @property
-    def accuracy(self) -> float:
-        """Of a cell that has ended, in percent."""
-        return 100 * self.correct / self.total
 
     @property
     def name(self) -> str:
@@ -101,8 +98,9 @@ class StudyState:
             held = is_held(log.folder)
             result = None if held else log.result()  # it may have ended in between
         if result is not None:
-            ended = {name: result[name] for name in ("status", "correct", "total", "images_per_s")}
-            return replace(self._untouched[log.cell], **ended, epoch=result["epochs"])
+            ended = {name: result[name] for name in ("status", "images_per_s")}
+            ended |= {"metric": metric_of(result), "value": value_of(result), "epoch": result["epochs"]}
+            return replace(self._untouched[log.cell], **ended)
         last = _last_epoch(log) or {"epoch": 0}
         facts: dict[str, Any] = {"epoch": last["epoch"], "images_per_s": last.get("images_per_s") or 0.0}
         return replace(self._untouched[log.cell], **facts, status=RUNNING if held else MISSING)

@@ -9,18 +9,20 @@ from typing import Any
 from bamgate.config.gate_names import is_code
 from bamgate.config.settings import parse_seeds
 from bamgate.engines.checkpoint import CURRENT, HASHES, PREVIOUS
-from bamgate.errors import BamgateError, UsageError
+from bamgate.errors import BamgateError, UsageError, one_line
 from bamgate.gates import has_fingerprint, named_gate
 from bamgate.record.collect import REBUILD, collected, disagreements
-from bamgate.record.ended import EndedCell, gate_mark, read_config, same_gate
+from bamgate.record.ended import RESULT, EndedCell, gate_mark, read_config, same_gate
+from bamgate.record.metric import FIRST_TASK
 from bamgate.record.runlog import CELL_TABLES, CellLog
 from bamgate.record.sealed import is_sealed, read_json
 from bamgate.record.storage import is_held
 from bamgate.record.study_file import read_shape
-from bamgate.record.tables import ATTEMPTS, OUTCOMES
+from bamgate.record.tables import ATTEMPTS
 from bamgate.study.expand import study_sha256
 from bamgate.study.folder import added_seeds
 from bamgate.study.study import from_plain
+from bamgate.tasks import TASKS
 
 Problems = Iterator[str]
 
@@ -179,12 +181,27 @@ def _last(ended: EndedCell) -> Problems:
 
 
 def _outcomes(ended: EndedCell) -> Problems:
-    rows = ended.rows(OUTCOMES, "outcomes.csv.gz")
-    for number, row in enumerate(rows):
-        if row["index"] != number or row["correct"] != int(row["label"] == row["predicted"]):
-            yield f"{ended.folder / 'outcomes.csv.gz'}, line {number + 2}: not what a run writes"
-            return
-    ended.require_outcomes(len(rows), sum(row["correct"] for row in rows))
+    """What is judged by is what the outcomes lead to. Of a task that is not installed here, their hash must do."""
+    name = ended.result.get("task", FIRST_TASK)
+    if name not in TASKS:
+        return
+    task = TASKS.get(name)
+    if task.metric != ended.metric:
+        yield f"{ended.folder / RESULT}: the metric is {ended.metric}; task {name!r} is judged by {task.metric} here"
+        return
+    rows = ended.rows(task.outcomes, "outcomes.csv.gz")
+    try:
+        score = task.score(rows)
+    except ValueError as error:
+        yield f"{ended.folder / 'outcomes.csv.gz'}, {error}"
+        return
+    except Exception as error:  # it is somebody else's code
+        yield f"{ended.folder / 'outcomes.csv.gz'}: task {name!r} cannot read it: {one_line(error)}"
+        return
+    if score is not None and task.metric.is_count:
+        ended.require_outcomes(len(rows), int(score))
+    elif score is not None:
+        ended.require_score(score)
 
 
 def _tables(out: Path) -> Problems:

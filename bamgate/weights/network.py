@@ -13,6 +13,7 @@ from bamgate.errors import DataError, UsageError, nearest
 from bamgate.gates import Gate, Stored, fingerprint, has_fingerprint, stored_gate
 from bamgate.networks import Size
 from bamgate.networks.build import build_model
+from bamgate.record.metric import FIRST_TASK
 
 LARGEST = 1 << 14  # pixels a side: what is stored as a size decides how much memory a network is tried with
 
@@ -37,6 +38,7 @@ class Network:
         source: the file that says all this, for messages.
         precision, channels_last, batch_size: how the run computed its answers to the test images, "fp32" or "bf16";
             how many files at a time, None where they were no files. Others round otherwise, and a count may differ.
+        task: what it was trained for.
     """
 
     model: str
@@ -55,6 +57,7 @@ class Network:
     precision: str = "fp32"
     channels_last: bool = True
     batch_size: int | None = None
+    task: str = FIRST_TASK
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types only; without what is true of this machine alone."""
@@ -62,6 +65,8 @@ class Network:
         del plain["gate_places"], plain["source"]
         if self.gate_source_sha256 is None:
             del plain["gate_source_sha256"]
+        if self.task == FIRST_TASK:  # as every file was before there was another
+            del plain["task"]
         return plain
 
     @staticmethod
@@ -82,6 +87,8 @@ class Network:
             _check(values, name, _is_a_number_a_channel(values, name), "a list of one number a channel", source)
         sha256 = values.get("gate_source_sha256")
         _check(values, "gate_source_sha256", sha256 is None or isinstance(sha256, str), "a text", source)
+        task = values.get("task", FIRST_TASK)
+        _check(values, "task", isinstance(task, str), "a text", source)
         names = values.get("class_names")
         is_names = (
             isinstance(names, list) and len(names) == values["num_classes"] and all(type(n) is str for n in names)

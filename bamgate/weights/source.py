@@ -118,6 +118,7 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
             **({"gate_source_sha256": gate.get("source_sha256")} if is_code_gate else {}),
             **{name: _table(result, "normalisation").get(name) for name in ("mean", "std")},
             "class_names": environment.get("class_names"),
+            **({"task": result["task"]} if "task" in result else {}),
         },
         source,
     )
