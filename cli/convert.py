@@ -8,6 +8,7 @@ import typer
 
 from bamgate.config.gate_names import is_code
 from bamgate.errors import DataError, UsageError
+from bamgate.record.metric import FIRST_TASK
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,6 +48,8 @@ def command(
 
     network, net = load_model(source, model=model, gate=gate, allow_code=allow_code)
     _refuse_diverged(source, net)
+    if network.task != FIRST_TASK and dest.suffix != ".safetensors":
+        raise UsageError(f"{source} is for task {network.task!r}, which only a .safetensors file can say")
     if layout is not None:
         network, net = convert_layout(network, net, layout)
     write = write_safetensors if dest.suffix == ".safetensors" else write_released
@@ -94,7 +97,7 @@ def _facts(dest: Path, network: "Network", net: "nn.Module") -> dict[str, Any]:
         "layout": network.attention.layout if is_bam else None,
         "gate": network.attention.gate,
         "dataset": network.dataset,
-        "next": _next(dest, network),
+        "next": _next(dest, network) if network.task == FIRST_TASK else None,
         "parameters": sum(parameter.numel() for parameter in net.parameters()),
     }
 
@@ -126,4 +129,5 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
         markup=False,
         soft_wrap=True,
     )
-    err().print(f"Next: {facts['next']}", markup=False, soft_wrap=True)
+    if facts["next"]:
+        err().print(f"Next: {facts['next']}", markup=False, soft_wrap=True)
