@@ -19,7 +19,7 @@ from bamgate.attention import AttentionModule, Scale
 from bamgate.errors import GateError
 from bamgate.gates.elementwise import RULE
 from bamgate.gates.gate import applied, values_and_slopes
-from bamgate.networks.insertion import in_evaluation
+from bamgate.networks.insertion import in_evaluation, same_draws
 from bamgate.networks.sites import Site, find_sites
 from bamgate.observe.capture import Passage, capture
 from bamgate.record.tables import SCALE_EDGES
@@ -56,7 +56,7 @@ def probe_gates(
         GateError: a gate gives other scales in the network than for a few of its logits alone.
         UsageError: the forward pass reaches a site not once.
     """
-    with _undisturbed(model, x.device):
+    with _undisturbed(model):
         with in_evaluation(model):
             # Norms alone: dropout would make the figures random.
             for module in model.modules():
@@ -80,12 +80,12 @@ def _loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @contextlib.contextmanager
-def _undisturbed(model: nn.Module, device: torch.device) -> Iterator[None]:
+def _undisturbed(model: nn.Module) -> Iterator[None]:
     """Buffers and generators of random numbers are as before afterwards, and gradients cleared, whatever happens."""
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
         model.zero_grad(set_to_none=True)  # the last training step's are still there
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with same_draws(model):
             yield
     finally:
         model.zero_grad(set_to_none=True)

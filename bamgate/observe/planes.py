@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bamgate.networks.insertion import in_evaluation
+from bamgate.networks.insertion import in_evaluation, same_draws
 from bamgate.observe.capture import Passage, capture
 
 
@@ -37,7 +37,7 @@ def planes_of(
     Raises:
         UsageError: the forward pass reaches a site not once.
     """
-    with in_evaluation(model), capture(model, ("channel", "spatial"), keep=_planes) as seen:
+    with in_evaluation(model), same_draws(model), capture(model, ("channel", "spatial"), keep=_planes) as seen:
         with autocast or contextlib.nullcontext():
             model(images)
     return dict(seen.items())

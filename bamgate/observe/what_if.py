@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from bamgate.errors import UsageError, unknown
 from bamgate.gates import Gate
 from bamgate.gates.elementwise import require_elementwise
-from bamgate.networks.insertion import in_evaluation
+from bamgate.networks.insertion import in_evaluation, same_draws
 from bamgate.networks.sites import gate_sites
 from bamgate.observe.capture import Passage, capture
 from bamgate.seeding import drawing_from
@@ -42,10 +42,14 @@ class Constant(nn.Module):
 def answers_of(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], autocast: AbstractContextManager[Any] | None = None
 ) -> Answers:
-    """One pass in evaluation mode over batches of (x, labels)."""
+    """One pass in evaluation mode over batches of (x, labels).
+
+    Raises:
+        UsageError: the forward pass reaches a site not once.
+    """
     sums: dict[str, list[Tensor]] = {name: [] for name in gate_sites(model)}
     logits, labels = [], []
-    with in_evaluation(model):
+    with in_evaluation(model), same_draws(model):
         for x, truth in batches:
             with capture(model, ("scales",), keep=_sum_of_means) as seen, autocast or contextlib.nullcontext():
                 logits.append(model(x).float())
