@@ -176,7 +176,7 @@ def test_a_site_that_is_passed_twice_keeps_both_passages_and_is_no_single_one() 
     between = torch.relu(x * (1 + torch.tanh(z)))
     close(second.before, between)
     close(second.logits, bam_logits(bam, between, "both", "sum", "paper", 4))
-    with pytest.raises(UsageError, match=r"^site '0' is passed 2 times in a forward pass; here a site is passed once$"):
+    with pytest.raises(UsageError, match=r"^site '0' was passed 2 times; one passage was expected$"):
         seen["0"]
 
 
@@ -184,7 +184,7 @@ def test_a_site_that_is_not_reached_and_one_that_is_not_there() -> None:
     with capture(build("resnet8", BAM_PAPER), ("logits",)) as seen:
         pass
     assert seen.passages("layer1") == []
-    with pytest.raises(UsageError, match=r"^site 'layer1' is never reached in a forward pass; here a site is "):
+    with pytest.raises(UsageError, match=r"^site 'layer1' was never passed; one passage was expected$"):
         list(seen.items())
     with pytest.raises(UsageError, match=r"^unknown site 'layer3'; did you mean 'layer.'\? \(allowed: layer1, layer2"):
         seen["layer3"]

@@ -103,10 +103,21 @@ def test_images_that_the_network_cannot_take() -> None:
         planes_of(model, torch.zeros(2, 3, 8, 8))
     assert model.training
     assert hooks(model) == 0
-    with pytest.raises(UsageError, match="never reached"):
+    with pytest.raises(UsageError, match="never passed"):
         planes_of(_with_a_site_passed_by(model), torch.zeros(2, 1, 8, 8))
 
 
 def _with_a_site_passed_by(model: Any) -> Any:
     model.sites["layer1"].forward = lambda x: x
     return model
+
+
+@pytest.mark.gpu
+def test_from_a_gpu_they_come_to_the_cpu(cuda: torch.device) -> None:
+    model, x = trained(AttentionConfig())
+    before, state = planes_of(model, x), torch.cuda.get_rng_state(cuda)
+    after = planes_of(model.to(cuda), x.to(cuda))
+    assert torch.equal(torch.cuda.get_rng_state(cuda), state)
+    for site, planes in after.items():
+        torch.testing.assert_close(planes.channel, before[site].channel, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(planes.spatial, before[site].spatial, rtol=1e-3, atol=1e-3)

@@ -124,7 +124,7 @@ def test_hooks_that_cannot_all_be_placed(
 def test_a_site_that_is_never_reached(monkeypatch: pytest.MonkeyPatch) -> None:
     model = network()
     monkeypatch.setattr(model.sites["layer2"], "forward", lambda x: x)
-    said = r"^site 'layer2' is never reached in a forward pass; here a site is passed once$"
+    said = r"^site 'layer2' was never passed; one passage was expected$"
     with unchanged(model):
         with pytest.raises(UsageError, match=said):
             probe_gates(model, X, LABELS, None, autocast=contextlib.nullcontext())
@@ -139,7 +139,10 @@ def test_a_site_that_is_passed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     site = model.sites["layer2"]
     once = site.forward
     monkeypatch.setattr(site, "forward", lambda x: once(once(x)))
-    with unchanged(model), pytest.raises(UsageError, match=r"^site 'layer2' is passed 2 times in a forward pass; "):
+    with (
+        unchanged(model),
+        pytest.raises(UsageError, match=r"^site 'layer2' was passed 2 times; one passage was expected$"),
+    ):
         probe_gates(model, X, LABELS, None, autocast=contextlib.nullcontext())
 
 

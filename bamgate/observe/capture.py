@@ -116,8 +116,8 @@ class Seen(Generic[_Kept]):
         """The only passage of a site; UsageError if there were none or several."""
         passages = self.passages(site)
         if len(passages) != 1:
-            times = f"passed {len(passages)} times" if passages else "never reached"
-            raise UsageError(f"site {site!r} is {times} in a forward pass; here a site is passed once")
+            times = f"passed {len(passages)} times" if passages else "never passed"
+            raise UsageError(f"site {site!r} was {times}; one passage was expected")
         return passages[0]
 
     def items(self) -> Iterator[tuple[str, _Kept]]:

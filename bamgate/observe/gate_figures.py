@@ -54,7 +54,7 @@ def probe_gates(
 
     Raises:
         GateError: a gate gives other scales in the network than for a few of its logits alone.
-        UsageError: the forward pass reaches a site not once.
+        UsageError: a forward pass does not pass each site once.
     """
     with _undisturbed(model):
         with in_evaluation(model):

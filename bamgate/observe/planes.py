@@ -35,7 +35,7 @@ def planes_of(
         autocast: the precision that the network was trained in.
 
     Raises:
-        UsageError: the forward pass reaches a site not once.
+        UsageError: a forward pass does not pass each site once.
     """
     with in_evaluation(model), same_draws(model), capture(model, ("channel", "spatial"), keep=_planes) as seen:
         with autocast or contextlib.nullcontext():

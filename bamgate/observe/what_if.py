@@ -45,7 +45,7 @@ def answers_of(
     """One pass in evaluation mode over batches of (x, labels).
 
     Raises:
-        UsageError: the forward pass reaches a site not once.
+        UsageError: a forward pass does not pass each site once.
     """
     sums: dict[str, list[Tensor]] = {name: [] for name in gate_sites(model)}
     logits, labels = [], []
