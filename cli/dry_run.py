@@ -13,7 +13,7 @@ from bamgate.devices import cpu_threads, exact_arithmetic, resolve_device
 from bamgate.engines import Execution
 from bamgate.gates import Gate, gate_facts, path_from
 from bamgate.networks.build import cost
-from bamgate.observe.gate_figures import sites
+from bamgate.networks.sites import sites
 from bamgate.record.runlog import check_design, require_one_gate
 from bamgate.record.sealed import read_json
 from bamgate.run.resolve import Plan

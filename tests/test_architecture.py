@@ -214,3 +214,12 @@ def test_records_are_changed_by_the_storage_alone() -> None:
             calls = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Call)]
             found = [f"line {node.lineno}: {ast.unparse(node)}" for node in calls if _changes_files(node)]
             assert not found, f"{module} changes files past bamgate.record.storage: {found}"
+
+
+def test_attention_is_watched_in_one_place() -> None:
+    """Hooks stand in the capture; in the dry run, which follows every module; and where a part is inserted by one."""
+    insertion = "bamgate.networks.insertion"
+    for module, path in MODULES.items():
+        if module not in ("bamgate.observe.capture", f"{insertion}.dry_run", f"{insertion}.insert"):
+            names = [node.attr for node in ast.walk(_tree(path)) if isinstance(node, ast.Attribute)]
+            assert not [name for name in names if name.startswith("register_") and name.endswith("_hook")], module

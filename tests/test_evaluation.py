@@ -13,7 +13,7 @@ from bamgate.attention import BAM
 from bamgate.errors import DataError, UsageError
 from bamgate.evaluation import answers_of, choose_sites, held, regated, score, switched_off
 from bamgate.gates import GATES
-from bamgate.observe.gate_figures import gate_sites
+from bamgate.networks.sites import gate_sites
 
 LABELS = torch.tensor([0, 1, 2, 2])
 

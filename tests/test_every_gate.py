@@ -15,7 +15,7 @@ from bamgate.config import AttentionConfig
 from bamgate.errors import UsageError
 from bamgate.gates import GATES
 from bamgate.networks.build import build_model
-from bamgate.observe.gate_figures import gate_sites
+from bamgate.networks.sites import gate_sites
 
 CONFIGS = {
     "bam": AttentionConfig(reduction=4),

@@ -17,8 +17,8 @@ from bamgate.config import RunConfig, TrainingConfig
 from bamgate.errors import UsageError
 from bamgate.networks import Sites
 from bamgate.networks.build import remove_attention
+from bamgate.networks.sites import gate_sites, sites
 from bamgate.networks.staged import Stage, StagedNet
-from bamgate.observe.gate_figures import gate_sites, sites
 from bamgate.run.cells import run_cell
 from bamgate.weights import load_model
 

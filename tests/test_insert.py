@@ -17,7 +17,7 @@ from bamgate import BAM, AttentionConfig, insert_attention, remove_attention
 from bamgate.errors import UsageError
 from bamgate.gates import GATES
 from bamgate.networks.insertion import channels_at, find_stages
-from bamgate.observe.gate_figures import gate_sites
+from bamgate.networks.sites import gate_sites
 
 pytestmark = pytest.mark.usefixtures("seeded")
 X = image(2, 3, 64, 48)

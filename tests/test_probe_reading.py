@@ -13,8 +13,9 @@ from bamgate.config import AttentionConfig
 from bamgate.gates import GATES
 from bamgate.networks import BACKBONES
 from bamgate.networks.build import build_model
+from bamgate.networks.sites import gate_sites
 from bamgate.observe import gate_figures as probes
-from bamgate.observe.gate_figures import Figures, gate_sites, probe_gates, read_places
+from bamgate.observe.gate_figures import Figures, probe_gates, read_places
 from bamgate.seeding import stream_key
 
 MASK = (1 << 64) - 1

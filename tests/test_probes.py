@@ -13,8 +13,9 @@ from bamgate.config import AttentionConfig
 from bamgate.errors import GateError
 from bamgate.gates import GATES, Gate
 from bamgate.networks.build import build_model
+from bamgate.networks.sites import gate_sites
 from bamgate.observe import gate_figures as probes
-from bamgate.observe.gate_figures import QUANTILES, gate_sites, probe_gates
+from bamgate.observe.gate_figures import QUANTILES, probe_gates
 from bamgate.record.tables import SCALE_EDGES
 
 

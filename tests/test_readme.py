@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import bamgate
 
-from bamgate.observe.gate_figures import gate_sites
+from bamgate.networks.sites import gate_sites
 from bamgate.study.expand import expand
 from bamgate.study.names import check_names
 from bamgate.study.study import read_study

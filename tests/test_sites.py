@@ -15,7 +15,7 @@ from bamgate.errors import UsageError
 from bamgate.gates import GATES
 from bamgate.networks import BACKBONES, Sites
 from bamgate.networks.build import attention_factory
-from bamgate.observe.gate_figures import gate_sites
+from bamgate.networks.sites import gate_sites
 
 
 class Tagged(nn.Identity):

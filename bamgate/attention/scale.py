@@ -16,7 +16,12 @@ GATE_INITS = ("default", "zero")
 
 
 class AttentionModule(nn.Module):
-    """Base of all attention modules: their parameters are attention's, all others the trunk's."""
+    """Base of all attention modules: their parameters are attention's, all others the trunk's.
+
+    site: the name of the place that it was given in a network; see `bamgate.networks.sites`.
+    """
+
+    site: str = ""
 
 
 class Scale(nn.Module):

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from bamgate.networks.backbone import SMALL, OwnBlock, Sites, Size, init_he
 from bamgate.networks.blocks import conv3x3
 from bamgate.networks.classifier import Classifier
+from bamgate.networks.sites import name_sites
 
 
 class Stage(NamedTuple):
@@ -42,6 +43,8 @@ class StagedNet(nn.Module):
         self.stages = nn.ModuleDict({stage.name: stage.module for stage in stages})
         with_site = [stage for stage in stages[:-1] if stage.has_site]
         self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels, stage.own) for stage in with_site})
+        for name, part in [*self.stages.items(), *self.sites.items()]:
+            name_sites(part, name)
         self.tail = nn.Identity() if tail is None else tail
         self.classifier = Classifier(stages[-1].channels, num_classes)
 

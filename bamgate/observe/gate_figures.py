@@ -5,20 +5,23 @@ MAX_VALUES logits is read at hashed places, one in each block of k, and the row 
 and how far the figures may be off for it.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bamgate.attention import BAM, AttentionModule, ExtraBlock, Scale
+from bamgate.attention import AttentionModule, Scale
 from bamgate.errors import GateError
 from bamgate.gates.elementwise import RULE
 from bamgate.gates.gate import applied, values_and_slopes
-from bamgate.networks.insertion import in_evaluation
-from bamgate.networks.staged import StagedNet
+from bamgate.networks.insertion import in_evaluation, same_draws
+from bamgate.networks.sites import Site, find_sites
+from bamgate.observe.capture import Passage, capture
 from bamgate.record.tables import SCALE_EDGES
 from bamgate.seeding import hashed_integers, stream_key
 
@@ -29,27 +32,6 @@ QUANTILES = {"q01": 0.01, "q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q9
 _SLOPE_GRID = torch.linspace(-12, 12, 2401)
 
 Figures = dict[str, Any]
-
-
-def gate_sites(model: nn.Module) -> dict[str, Scale]:
-    """Every gate of the network by site: the stage or block that it stands in ("layer1", "layer1.0.channel")."""
-    return {_site_name(model, path): module for path, module in model.named_modules() if isinstance(module, Scale)}
-
-
-def sites(model: nn.Module) -> list[str]:
-    """Where gates, or the extra blocks that have none, stand in the network, named as by `gate_sites`."""
-    stand = (Scale, ExtraBlock)
-    return [_site_name(model, path) for path, module in model.named_modules() if isinstance(module, stand)]
-
-
-def _site_name(model: nn.Module, path: str) -> str:
-    """The path without the names that only say where attention is kept."""
-    parts = [part for part in path.split(".") if part != "scale"]
-    if "attention" in parts:
-        del parts[len(parts) - 1 - parts[::-1].index("attention")]
-    if isinstance(model, StagedNet) and parts[0] in ("stages", "sites"):
-        del parts[0]
-    return ".".join(parts)
 
 
 def probe_gates(
@@ -63,7 +45,7 @@ def probe_gates(
     loss: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None,
 ) -> list[Figures]:
     """One dictionary of figures a site, in the network's order; weights and buffers are left as they were,
-    gradients are cleared.
+    gradients are cleared, also if something fails.
 
     Args:
         x, labels: B, C, H, W and B.
@@ -74,30 +56,37 @@ def probe_gates(
 
     Raises:
         GateError: a gate gives other scales in the network than for a few of its logits alone.
+        UsageError: a forward pass does not pass each site once.
     """
-    figures: dict[str, Figures] = {}
-    hooks = [scale.register_forward_hook(_recorder(figures, name, masks)) for name, scale in gate_sites(model).items()]
-    hooks += [hook for name, module in _bams(model).items() for hook in _branch_hooks(figures, name, module)]
-    model.zero_grad(set_to_none=True)  # the last training step's are still there
-    buffers = [buffer.clone() for buffer in model.buffers()]
-    try:
+    with _undisturbed(model):
         with in_evaluation(model):
             # Norms alone: dropout would make the figures random.
             for module in model.modules():
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.train(batch_statistics)
-            (loss or _cross_entropy)(_answering(model, autocast), x, labels).backward()  # type: ignore[no-untyped-call]
-        _add_gradient_norms(model, figures)
-        found = _fetched([figures[name] for name in gate_sites(model)])
+            # Figures are made at each site as it is passed, so that no two maps are kept.
+            with capture(model, ("logits", "scales", "branches"), keep=partial(_figures, masks)) as seen:
+                value = (loss or _cross_entropy)(_answering(model, autocast), x, labels)
+            value.backward()  # type: ignore[no-untyped-call]
+        sites, trunk = find_sites(model), _trunk_gradient(model)
+        found = _fetched([seen[site.name] | _gradients(site, trunk) for site in sites])
         for row in found:
             if row.pop("apart"):
                 raise GateError(f"the gate at {row['site']} gives other values in the network than alone; {RULE}")
-        return [_with_texts(row, scale) for row, scale in zip(found, gate_sites(model).values(), strict=True)]
+        return [_with_texts(row, site.scale) for row, site in zip(found, sites, strict=True)]
+
+
+@contextlib.contextmanager
+def _undisturbed(model: nn.Module) -> Iterator[None]:
+    """Buffers and generators of random numbers are as before afterwards, and gradients cleared, whatever happens."""
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        model.zero_grad(set_to_none=True)  # the last training step's are still there
+        with same_draws(model):
+            yield
     finally:
-        for hook in hooks:
-            hook.remove()
         model.zero_grad(set_to_none=True)
-        for buffer, before in zip(model.buffers(), buffers, strict=True):
+        for buffer, before in buffers:
             buffer.copy_(before)
 
 
@@ -138,19 +127,12 @@ def _with_texts(row: Figures, scale: Scale) -> Figures:
     return {**row, "histogram": " ".join(map(str, row["histogram"])), "learned": learned}
 
 
-def _bams(model: nn.Module) -> dict[str, BAM]:
-    return {_site_name(model, path): module for path, module in model.named_modules() if isinstance(module, BAM)}
-
-
-def _recorder(figures: dict[str, Figures], name: str, masks: Tensor | None) -> Any:
-    def hook(scale: Scale, inputs: tuple[Tensor], output: Tensor) -> None:
-        z, s = inputs[0].detach(), output.detach()
-        figures.setdefault(name, {}).update(
-            site=name, channels=z.shape[1], height=z.shape[2], width=z.shape[3], **_describe(scale, name, z, s)
-        )
-        figures[name].update(_on_object(s, masks))
-
-    return hook
+def _figures(masks: Tensor | None, passage: Passage) -> Figures:
+    z, s = passage.logits, passage.scales
+    described = _describe(passage.site.scale, passage.site.name, z, s)
+    sds = {f"{name}_sd": branch.float().std(correction=0) for name, branch in passage.branches.items()}
+    shape = {"channels": z.shape[1], "height": z.shape[2], "width": z.shape[3]}
+    return {"site": passage.site.name, **shape, **described, **sds, **_on_object(s, masks)}
 
 
 def read_places(site: str, count: int, device: torch.device | None = None) -> Tensor:
@@ -257,28 +239,17 @@ def _on_object(s: Tensor, masks: Tensor | None) -> Figures:
     }
 
 
-def _branch_hooks(figures: dict[str, Figures], name: str, module: BAM) -> list[Any]:
-    def recorder(key: str) -> Any:
-        def hook(branch: nn.Module, inputs: Any, output: Tensor) -> None:
-            figures.setdefault(name, {})[key] = output.detach().float().std(correction=0)
-
-        return hook
-
-    branches = {"channel_sd": module.channel, "spatial_sd": module.spatial}
-    return [branch.register_forward_hook(recorder(key)) for key, branch in branches.items() if branch is not None]
-
-
-def _add_gradient_norms(model: nn.Module, figures: dict[str, Figures]) -> None:
-    """Norm of the loss's gradient in each site's attention parameters, and in the trunk: all that is no attention."""
+def _trunk_gradient(model: nn.Module) -> Tensor | float:
+    """Norm of the loss's gradient in the trunk: all that is no attention."""
     attention = {
         id(p) for module in model.modules() if isinstance(module, AttentionModule) for p in module.parameters()
     }
-    trunk = _gradient_norm([p for p in model.parameters() if id(p) not in attention])
-    for path, module in model.named_modules():
-        if isinstance(module, Scale):
-            around = model.get_submodule(path.rpartition(".")[0])
-            norm = _gradient_norm(list(around.parameters()))
-            figures[_site_name(model, path)] |= {"gradient_attention": norm, "gradient_trunk": trunk}
+    return _gradient_norm([p for p in model.parameters() if id(p) not in attention])
+
+
+def _gradients(site: Site, trunk: Tensor | float) -> Figures:
+    """Norm of the loss's gradient in the site's own parameters, and in the trunk."""
+    return {"gradient_attention": _gradient_norm(list(site.around.parameters())), "gradient_trunk": trunk}
 
 
 def _gradient_norm(parameters: list[nn.Parameter]) -> Tensor | float:

@@ -1,19 +1,19 @@
 """The same weights under other gates: how much does a network lean on its gates?"""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from bamgate.attention import Scale
 from bamgate.errors import UsageError, unknown
 from bamgate.gates import Gate
 from bamgate.gates.elementwise import require_elementwise
-from bamgate.networks.insertion import in_evaluation
-from bamgate.observe.gate_figures import gate_sites
+from bamgate.networks.insertion import in_evaluation, same_draws
+from bamgate.networks.sites import gate_sites
+from bamgate.observe.capture import Passage, capture
 from bamgate.seeding import drawing_from
 
 PART = 1 << 22  # values that are in float64 at once
@@ -42,32 +42,30 @@ class Constant(nn.Module):
 def answers_of(
     model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]], autocast: AbstractContextManager[Any] | None = None
 ) -> Answers:
-    """One pass in evaluation mode over batches of (x, labels)."""
+    """One pass in evaluation mode over batches of (x, labels).
+
+    Raises:
+        UsageError: a forward pass does not pass each site once.
+    """
     sums: dict[str, list[Tensor]] = {name: [] for name in gate_sites(model)}
-    hooks = [scale.register_forward_hook(_adder(sums[name])) for name, scale in gate_sites(model).items()]
     logits, labels = [], []
-    try:
-        with in_evaluation(model):
-            for x, truth in batches:
-                with autocast or contextlib.nullcontext():
-                    logits.append(model(x).float())
-                labels.append(truth)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with in_evaluation(model), same_draws(model):
+        for x, truth in batches:
+            with capture(model, ("scales",), keep=_sum_of_means) as seen, autocast or contextlib.nullcontext():
+                logits.append(model(x).float())
+            labels.append(truth)
+            for name, total in seen.items():
+                sums[name].append(total)
     return Answers(torch.cat(logits).cpu(), torch.cat(labels).cpu(), _mean_scales(sums, sum(map(len, logits))))
 
 
-def _adder(sums: list[Tensor]) -> Callable[..., None]:
-    """Keeps the sum over images of each batch's mean scale, on the device."""
-
-    def hook(scale: Scale, inputs: Any, output: Tensor) -> None:
-        # Maps of one size a site, so the mean over images is the mean over values. In float64 a part at a time.
-        images = max(1, PART // output[0].numel())
-        total = torch.stack([part.sum(dtype=torch.float64) for part in torch.split(output, images)]).sum()
-        sums.append(total / output[0].numel())
-
-    return hook
+def _sum_of_means(passage: Passage) -> Tensor:
+    """The sum over images of each one's mean scale, on the device."""
+    scales = passage.scales
+    # Maps of one size a site, so the mean over images is the mean over values. In float64 a part at a time.
+    images = max(1, PART // scales[0].numel())
+    total = torch.stack([part.sum(dtype=torch.float64) for part in torch.split(scales, images)]).sum()
+    return total / scales[0].numel()
 
 
 def _mean_scales(sums: Mapping[str, list[Tensor]], images: int) -> dict[str, float]:

@@ -7,5 +7,15 @@ from bamgate.networks.insertion.insert import insert_module as insert_module
 from bamgate.networks.insertion.insert import inserted as inserted
 from bamgate.networks.insertion.insert import remove_module as remove_module
 from bamgate.networks.insertion.stages import find_stages as find_stages
+from bamgate.networks.insertion.untouched import same_draws as same_draws
 
-__all__ = ["channels_at", "check_site", "find_stages", "in_evaluation", "insert_module", "inserted", "remove_module"]
+__all__ = [
+    "channels_at",
+    "check_site",
+    "find_stages",
+    "in_evaluation",
+    "insert_module",
+    "inserted",
+    "remove_module",
+    "same_draws",
+]

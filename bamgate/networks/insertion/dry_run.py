@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from bamgate.errors import UsageError, one_line
 from bamgate.networks.insertion.untouched import untouched
@@ -92,11 +93,13 @@ def _recording(model: nn.Module, root: Call) -> Iterator[None]:
         raise UsageError(
             f"{type(model).__name__} holds a TorchScript program, which takes no hooks; insert, then script it"
         )
-    handles = []
-    for name, module in model.named_modules():
-        if name:
-            handles += [module.register_forward_pre_hook(begin(name)), module.register_forward_hook(end)]
+    # Not `observe.capture`: it watches attention, here the calls of every module are asked for.
+    handles: list[RemovableHandle] = []
     try:
+        for name, module in model.named_modules():
+            if name:
+                handles.append(module.register_forward_pre_hook(begin(name)))
+                handles.append(module.register_forward_hook(end))
         yield
     finally:
         for handle in handles:
@@ -107,8 +110,8 @@ def _recording(model: nn.Module, root: Call) -> Iterator[None]:
 def in_evaluation(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; each module's own mode is restored: a frozen norm in a training network stays frozen."""
     modes = {module: module.training for module in model.modules()}
-    model.eval()
     try:
+        model.eval()
         yield
     finally:
         for module, training in modes.items():

@@ -9,6 +9,7 @@ from bamgate.errors import UsageError, nearest, unknown
 from bamgate.networks.insertion.channels import of_sites
 from bamgate.networks.insertion.dry_run import default_example
 from bamgate.networks.insertion.seen import as_it_was, noticed
+from bamgate.networks.sites import name_sites
 
 NAME = "attention"
 MARK = "attention_hook"  # of a site: its hook, None in a Sequential; a network's own `attention` has none
@@ -25,6 +26,8 @@ def insert_module(model: nn.Module, site: str, module: nn.Module) -> None:
     """
     place = check_site(model, site)
     place.add_module(NAME, module)
+    name_sites(module, site)
+    # Not `observe.capture`: this hook watches nothing, it is the network's own call of its part.
     is_chain = type(place).forward is nn.Sequential.forward
     vars(place)[MARK] = None if is_chain else place.register_forward_hook(_apply)
     if not is_chain:
@@ -53,6 +56,7 @@ def remove_module(model: nn.Module, site: str) -> None:
     if site not in known or MARK not in vars(known[site]):
         raise unknown("site with attention", site, places)
     place: nn.Module = known[site]
+    name_sites(getattr(place, NAME), "")
     delattr(place, NAME)
     hook = vars(place)[MARK]
     delattr(place, MARK)

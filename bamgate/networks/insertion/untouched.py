@@ -17,16 +17,28 @@ def untouched(model: nn.Module) -> Iterator[None]:
 
     A lazy layer that has no size yet keeps the one that it gets inside.
     """
-    restore = [*_random_states(model), *map(_tensor, _tensors(model))]
+    restore = list(map(_tensor, _tensors(model)))
     for module in model.modules():
         if not _is_unsized(module) and not isinstance(module, torch.jit.ScriptModule):
             restore.append(_attributes(module))
     try:
-        yield
+        with same_draws(model):
+            yield
     finally:
         with torch.no_grad():
             for put_back in restore:
                 put_back()
+
+
+@contextlib.contextmanager
+def same_draws(model: nn.Module) -> Iterator[None]:
+    """The generators of random numbers are as before afterwards."""
+    restore = _random_states(model)
+    try:
+        yield
+    finally:
+        for put_back in restore:
+            put_back()
 
 
 def _is_unsized(module: nn.Module) -> bool:
