@@ -1,6 +1,6 @@
 """Squeeze-and-Excitation (Hu, Shen, Sun; CVPR 2018; arXiv 1709.01507) with a pluggable gate.
 
-z = W2 relu(W1 AvgPool(F))     (Eq. 3; with biases: the BAM paper's counts of SE networks, Table 5, include them)
+z = W2 relu(W1 AvgPool(F))     (Eq. 3; with biases, which the BAM paper's counts of SE networks, Table 5, include)
 F' = F * g(z)                  (Eq. 4; the paper's g is sigmoid)
 """
 
