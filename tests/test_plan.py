@@ -85,7 +85,7 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
         ({"recipe": "quik"}, "unknown recipe 'quik'; did you mean 'quick'? (allowed: quick, cifar, imagenet)"),
         ({"gate": "tanh,tanh"}, "gate 'tanh,tanh' names a gate twice"),
         ({"gate": "expr:tanh( z ),tanh,expr:tanh(z)"}, "gate 'expr:tanh( z ),tanh,expr:tanh(z)' names a gate twice"),
-        ({"gate": "tanh,"}, "gate 'tanh,' has an empty name in it"),
+        ({"gate": "tanh,"}, "gate 'tanh,' contains an empty name; remove the extra comma"),
         ({"seeds": "0-"}, "seeds '0-' cannot be read (allowed: 0, 0-4 or 0,3,7-9)"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"epochs": -3, "recipe": "cifar"}, "epochs must be at least 1, got -3"),
@@ -125,7 +125,7 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
         ({"dataset": "folder:"}, "dataset 'folder:' must name one folder in the data folder (--data-dir): folder:NAME"),
         (
             {"recipe": "cifar", "schedule": "one-cycle"},
-            "schedule 'one-cycle' needs warmup_epochs above 0: its rising part",
+            "schedule 'one-cycle' needs warmup_epochs above 0, the epochs of its rising part",
         ),
     ],
 )

@@ -81,8 +81,8 @@ def test_a_description_survives_json() -> None:
     ("changes", "message"),
     [
         ({"modell": 1}, "w: network has an unknown key 'modell'; did you mean 'model'?"),
-        ({"model": 3}, "w: model must be a text, got 3"),
-        ({"model": None}, "w: model must be a text, got None"),
+        ({"model": 3}, "w: model must be text, got 3"),
+        ({"model": None}, "w: model must be text, got None"),
         ({"num_classes": True}, "w: num_classes must be a whole number above 0, got True"),
         ({"num_classes": 0}, "w: num_classes must be a whole number above 0, got 0"),
         ({"in_channels": 3.0}, "w: in_channels must be a whole number above 0, got 3.0"),
@@ -92,8 +92,8 @@ def test_a_description_survives_json() -> None:
             "w: image_size must be [height, width] in pixels, up to 16384 each, got [32, '32']",
         ),
         ({"image_size": 32}, "w: image_size must be [height, width] in pixels, up to 16384 each, got 32"),
-        ({"dataset": 1}, "w: dataset must be a text or null, got 1"),
-        ({"gate_fingerprint": 1}, "w: gate_fingerprint must be a text, got 1"),
+        ({"dataset": 1}, "w: dataset must be text or null, got 1"),
+        ({"gate_fingerprint": 1}, "w: gate_fingerprint must be text, got 1"),
         ({"attention": None}, "w: attention must be a table of names and values, got None"),
         ({"attention": {"dilatoin": 4}}, "w: attention has an unknown key 'dilatoin'; did you mean 'dilation'?"),
         ({"attention": {"dilation": "4"}}, "w: attention: dilation must be a whole number, got '4'"),
@@ -334,7 +334,7 @@ def test_a_gate_that_has_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     network = described(AttentionConfig(gate=gate.name), gate_fingerprint=fingerprint(gate))
     write_safetensors(tmp_path / "x.safetensors", network, build(network, gate).state_dict())
     monkeypatch.chdir("/")
-    with pytest.raises(UsageError, match=r"gate 'mine\.py:half' is code .*, and nothing of it was run; "):
+    with pytest.raises(UsageError, match=r"gate 'mine\.py:half' is code .*, and none of it was run; "):
         load_model(tmp_path / "x.safetensors")
     found, _ = load_model(tmp_path / "x.safetensors", gate=f"{tmp_path}/mine.py:half")
     assert found == network

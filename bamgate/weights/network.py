@@ -70,18 +70,18 @@ class Network:
         known = [item.name for item in fields(Network) if item.name not in ("gate_places", "source")]
         values = _keys(plain, known, source, "network")
         for name in ("model", "gate_fingerprint"):
-            _check(values, name, isinstance(values.get(name), str), "a text", source)
+            _check(values, name, isinstance(values.get(name), str), "text", source)
         for name in ("num_classes", "in_channels"):
             _check(values, name, _is_count(values.get(name)), "a whole number above 0", source)
         dataset = values.get("dataset")
-        _check(values, "dataset", dataset is None or isinstance(dataset, str), "a text or null", source)
+        _check(values, "dataset", dataset is None or isinstance(dataset, str), "text or null", source)
         size = values.get("image_size")
         is_size = isinstance(size, list) and len(size) == 2 and all(_is_count(n) and n <= LARGEST for n in size)
         _check(values, "image_size", is_size, f"[height, width] in pixels, up to {LARGEST} each", source)
         for name in ("mean", "std"):
             _check(values, name, _is_a_number_a_channel(values, name), "a list of one number a channel", source)
         sha256 = values.get("gate_source_sha256")
-        _check(values, "gate_source_sha256", sha256 is None or isinstance(sha256, str), "a text", source)
+        _check(values, "gate_source_sha256", sha256 is None or isinstance(sha256, str), "text", source)
         names = values.get("class_names")
         is_names = (
             isinstance(names, list) and len(names) == values["num_classes"] and all(type(n) is str for n in names)
