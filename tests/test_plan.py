@@ -112,17 +112,20 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
         ({"dataset": "imagenet", "image_size": 7}, "image_size must be at least 8, got 7"),
         (
             {"dataset": "imagenet", "recipe": "cifar"},
-            "augment 'crop-flip' is for images of one size; for image folders there are: none, resized-crop-flip",
+            "augment 'crop-flip' is for images of one size (allowed for image folders: none, resized-crop-flip)",
         ),
         (
             {"dataset": "digits", "recipe": "imagenet", "batch_size": 8},
-            "augment 'resized-crop-flip' is for image folders; for images of one size there are: none, crop, crop-flip",
+            "augment 'resized-crop-flip' is for image folders (allowed for images of one size: none, crop, crop-flip)",
         ),
         (
             {"dataset": "imagenet", "crop_padding": 2},
             "crop_padding would have no effect: augment 'resized-crop-flip' pads nothing; leave it out",
         ),
-        ({"dataset": "folder:"}, "dataset 'folder:' must name one folder in the data folder (--data-dir): folder:NAME"),
+        (
+            {"dataset": "folder:"},
+            "dataset 'folder:' must name one folder in the data folder (--data-dir), as folder:NAME",
+        ),
         (
             {"recipe": "cifar", "schedule": "one-cycle"},
             "schedule 'one-cycle' needs warmup_epochs above 0, the epochs of its rising part",
