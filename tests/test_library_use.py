@@ -62,7 +62,7 @@ def test_maps_with_channels_last_are_refused() -> None:
     before = list(net.state_dict())
     with pytest.raises(
         UsageError,
-        match=r"^site 'features\.1' puts out 1x56x56x96, and the 56 are not its channels, as in B, H, W",
+        match=r"^the output of site 'features\.1' is 1x56x56x96, and the 56 are not its channels, as in B, H, W",
     ):
         library.insert_attention(net, ["features.1"], AttentionConfig(gate="tanh"))
     assert list(net.state_dict()) == before
