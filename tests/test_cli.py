@@ -54,7 +54,7 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (["--epochs", "0"], "bamgate: epochs must be at least 1, got 0"),
         (
             ["--milestones", "a"],
-            "bamgate: milestones 'a' cannot be read (allowed: numbers with commas, as 60,120)",
+            "bamgate: milestones 'a' cannot be read (allowed: numbers separated by commas, as 60,120)",
         ),
         (
             ["--attention", "se", "--dilation", "2"],

@@ -122,10 +122,10 @@ def test_what_is_refused_is_one_line_and_writes_nothing(run: Run, source: Source
     dest = tmp_path / "out.safetensors"
     (tmp_path / "folder.pth").mkdir()
     for arguments, code, message in [
-        ((path, tmp_path / "x.onnx"), 2, "the ending names the format (allowed: .safetensors, .pth, .pth.tar)"),
+        ((path, tmp_path / "x.onnx"), 2, "the file extension sets the format (allowed: .safetensors, .pth, .pth.tar)"),
         ((path, tmp_path / "no" / "x.pth"), 2, "x.pth': there is no folder '"),
         ((path, tmp_path / "folder.pth"), 2, "folder.pth' is a folder; name a file"),
-        ((path, path), 2, "source.safetensors' exists; --force replaces it"),
+        ((path, path), 2, "source.safetensors' already exists; pass --force to replace it"),
         ((path, dest, "--layout", "papper"), 2, "unknown layout 'papper'; did you mean 'paper'? (allowed: paper, coun"),
         ((path, dest, "--model", "resnet8"), 2, "model 'resnet8' would have no effect"),
         ((path, dest, "--gate", "sigmoid"), 2, "gate 'sigmoid' is not the function that these weights were trained"),
