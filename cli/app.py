@@ -21,11 +21,13 @@ def _flowing(text: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
+# The commands import torch and what builds on it inside their functions: --help must not wait for seconds.
 app = typer.Typer(
     name="bamgate",
     help="Which gate should BAM have? Train attention networks with gates of your choice and compare them.",
     epilog=f"Start with: bamgate run --gate tanh. {EXIT_CODES}",
     no_args_is_help=True,
+    # A traceback with local variables would print whole tensors.
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

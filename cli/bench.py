@@ -99,6 +99,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     if any(row["device"] == "cuda" for row in rows):
         out().print(_arithmetic(), markup=False)
     for row in rows:
+        # Here the ratio is t(with BAM) / t(without), so BAM's share of a step is 1 - 1 / ratio.
         if row["contender"].endswith("without BAM"):
             share = 100 * (1 - 1 / row["ratio"])
             out().print(f"{row['model']}: BAM takes {share:.0f} % of a training step", markup=False)

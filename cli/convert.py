@@ -42,6 +42,7 @@ def command(
     json: _Json = False,
 ) -> None:
     """See HELP."""
+    # Before torch is imported: a wrong name should not take seconds to refuse.
     _check_dest(dest, force=force)
     from bamgate.weights import convert_layout, load_model, write_released, write_safetensors
 

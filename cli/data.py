@@ -72,6 +72,7 @@ def verify(name: _Name, data_dir: _DataDir = None) -> None:
         with err().status("") as status:
             lines = data.verify(root, lambda done, total: status.update(f"{name}: {done:,} of {total:,} files"))
     except DamagedError as error:
+        # The list of files is data, for stdout; the error itself becomes a line on stderr.
         print("\n".join(map(printable, error.lines)))
         raise
     print("\n".join(map(printable, lines)))

@@ -24,6 +24,7 @@ def list_(json: _Json = False) -> None:
     from bamgate.cli.console import err, out, print_json, table
     from bamgate.gates import GATES, examine
 
+    # A broken plug-in must not hide the other gates.
     plugins, warnings = _plugins()
     rows = [(gate, examine(gate)) for gate in [*GATES, *plugins]]
     for warning in warnings:

@@ -33,6 +33,7 @@ def command(names: _Names = None, json: _Json = False, markdown: _Markdown = Fal
     if json and markdown:
         raise UsageError("--json and --markdown exclude each other; give one of them")
     chosen = names or (list(dict.fromkeys(name for name, _ in SIZES)) if markdown else BACKBONES.names())
+    # All names first: counting the largest networks takes a while, and a wrong name at the end would waste it.
     for name in chosen:
         find_backbone(name)
     with err().status("") as status:

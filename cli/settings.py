@@ -48,6 +48,7 @@ def _help(name: str, field: Field) -> str:
 
 
 def _parsed(name: str, value: Any) -> Any:
+    # typer has no option for a list in one word; other kinds it has converted already.
     if value is None or FIELDS[name].kind is not tuple:
         return value
     try:

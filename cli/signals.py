@@ -52,6 +52,7 @@ class StopRequest:
             raise typer.Exit(130 if self.received == "SIGINT" else 75) from None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        # Schedulers repeat SIGTERM, so only a second Ctrl-C means "now".
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = self.received or signal.Signals(number).name

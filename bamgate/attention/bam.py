@@ -50,6 +50,8 @@ class ChannelBranch(nn.Module):
         self.final_norm = nn.BatchNorm1d(channels) if final_norm else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        # The mean over the whole map. The released code pools windows of H x H, which misses part of a map that is not
+        # square.
         pooled_BC = x_BCHW.mean(dim=(2, 3))
         hidden_Bm = torch.relu(self.norm(self.reduce(pooled_BC)))
         z_BC: Tensor = self.expand(hidden_Bm)
@@ -58,6 +60,7 @@ class ChannelBranch(nn.Module):
         return z_BC[:, :, None, None]
 
     def zero_init(self) -> None:
+        # Only the last layer: its input is not 0, so its gradient is not either, and training can leave 0.
         zero_(self.final_norm or self.expand)
 
 
@@ -147,6 +150,7 @@ class BAM(AttentionModule):
             if branches in ("both", "channel")
             else None
         )
+        # Width of the map that the last convolution makes, and of the norm after it; 0 for no norm.
         width = channels if branches == "full" else 1
         norm_width = (channels if layout == "counted" else width) if final_norm else 0
         self.spatial = (

@@ -23,6 +23,7 @@ class ChannelMLP(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int) -> None:
         super().__init__()
+        # Linear layers on B, C: the same function and number of parameters as 1x1 convolutions on B, C, 1, 1.
         hidden = hidden_width(channels, reduction)
         self.reduce = nn.Linear(channels, hidden)
         self.expand = nn.Linear(hidden, channels)

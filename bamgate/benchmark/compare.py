@@ -57,6 +57,7 @@ def compare(
             model, image_size=image_size, batch_size=batch_size, workers=workers, device=device, compile=compile
         )
         batches = _batches(rivals[0])
+        # Loading alone takes so little time that it is always measured over 20 batches.
         seconds = _in_turns(model, rivals, rounds, {"input": 20}, batches, tell)
     shared: dict[str, Any] = {"rounds": rounds, "image_size": image_size, "batch_size": batch_size}
     shared |= {"workers": workers, "compile": compile}
@@ -101,6 +102,7 @@ def _in_turns(
 
 def _figures(times: list[float], reference: list[float], batch_size: int) -> dict[str, float]:
     """Median speed from seconds per batch, and the ratio to `reference`, taken round by round."""
+    # Seconds of the reference over ours, so that above 1 is faster.
     ratios = [theirs / ours for theirs, ours in zip(reference, times, strict=True)]
     return {
         "images_per_s": round(batch_size / statistics.median(times), 1),

@@ -83,6 +83,7 @@ class _Plain:
         self.images, self.labels = np.asarray(split.images.cpu()), split.labels.tolist()
         self.batch_size, self.workers = batch_size, workers
         device = split.images.device
+        # One batch that is on the device already: what a step costs without loading.
         self.fixed = (
             torch.randn(batch_size, 3, *size, generator=torch.Generator().manual_seed(0)).to(device),
             (torch.arange(batch_size) % CLASSES).to(device),
@@ -119,6 +120,7 @@ class _Ours:
                 compile=compile,
             ),
         )
+        # The facts of CIFAR-100 with random images: nothing has to be downloaded for a measurement.
         gate = load_gate(config.attention.gate)
         data = replace(DATASETS.get("cifar100"), size=(split.images.shape[1], split.images.shape[2]))
         self.trainer = make_trainer(config, gate, data, (split, split), seed=0)
@@ -148,6 +150,7 @@ class _Ours:
     def input(self, batches: int) -> float:
         loading = self.trainer.loader.training_batches(0)
         next(loading)
+        # Reading one value waits for a GPU to finish the batch.
         return timed(lambda: [next(loading)[0][0, 0, 0, 0].item() for _ in range(batches)])
 
 

@@ -66,4 +66,5 @@ class PlainLoop:
         loss = F.cross_entropy(self.model(x), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        # As most loops do, for a progress bar. On a GPU it waits for the step, which is part of what is measured.
         return loss.item()

@@ -126,9 +126,11 @@ def place_of(path: Path, text: str, section: str, key: str, table: int = 1) -> s
     # The TOML parser keeps no line numbers, so look for the key in the text. If it is not found, name the file alone.
     present, seen = "", 0 if section else table
     for number, line in enumerate(text.splitlines(), start=1):
+        # [section] or [[list of tables]], with or without quotes.
         header = re.match(r"\s*\[{1,2}\s*[\"']?([^\"'\]]+?)[\"']?\s*\]", line)
         present = header[1] if header else present
         seen += bool(header) and present == section
+        # "key =", or "key." for a dotted key.
         named = re.match(rf"\s*[\"']?{re.escape(key)}[\"']?\s*[=.]", line) if key else header
         if (present, seen) == (section, table) and named:
             return f"{path}, line {number}"
@@ -139,6 +141,7 @@ def parse_seeds(text: str) -> list[int]:
     """ "0-2,7" -> [0, 1, 2, 7]; UsageError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
+        # Leading zeros are dropped here, so that the length of the digits says how large the number is.
         match = re.fullmatch(r"\s*0*([0-9]+)\s*(?:-\s*0*([0-9]+)\s*)?", part)
         if match is None:
             raise UsageError(f"seeds {text!r} cannot be read (allowed: 0, 0-4 or 0,3,7-9)")

@@ -70,6 +70,7 @@ def score(logits_NK: Tensor, labels_N: Tensor) -> Scores:
         top5_correct=int(found.top5.sum()),
         loss=float(F.cross_entropy(logits, labels_N)),
         brier=float(((probabilities - truth) ** 2).sum(dim=1).mean()),
+        # |accuracy - confidence| of each bin, weighted by its share of the images, so the total of the bin cancels.
         ece=sum(abs(b.correct - b.total * (b.confidence or 0.0)) for b in bins) / len(logits),
         class_total=torch.bincount(labels_N, minlength=classes).tolist(),
         class_correct=torch.bincount(labels_N[hits], minlength=classes).tolist(),

@@ -82,6 +82,7 @@ class Subject:
             raise UsageError(f"{source} does not say on what it was trained; name a data set, as --dataset imagenet")
         self.data = self._find(name, image_size)
         self._check()
+        # A gate of the user's that is the network's own: it may be code, and the user has allowed it by naming it.
         trained = (self.network.attention.gate, self.network.gate_fingerprint)
         own = next((gate for gate in gates if (gate.name, fingerprint(gate)) == trained), None)
         self.model = build(self.network, own, allow_code=allow_code)

@@ -61,6 +61,7 @@ LIBRARIES: dict[str, Callable[[str], Backbone]] = {"torchvision": _torchvision, 
 
 
 def _require(library: str, name: str, names: Collection[str]) -> None:
+    # timm writes "resnet50.a1_in1k" for an architecture with one set of its trained weights.
     plain, dot, weights = name.partition(".")
     if dot and plain in names and name not in names:
         raise UsageError(

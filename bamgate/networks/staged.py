@@ -47,6 +47,7 @@ class StagedNet(nn.Module):
         self.stem = stem
         self.stages = nn.ModuleDict({stage.name: stage.module for stage in stages})
         with_site = [stage for stage in stages[:-1] if stage.has_site]
+        # In a dict of their own: stages keep their names and shapes whether attention follows or not.
         self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels, stage.own) for stage in with_site})
         self.tail = nn.Identity() if tail is None else tail
         self.classifier = Classifier(stages[-1].channels, num_classes)

@@ -70,6 +70,7 @@ def _random_extremes(counts: np.ndarray, observed: int) -> int:
     """How many of RESAMPLES random sign flips are as extreme as the observed sum."""
     rng = np.random.default_rng(0)
     found = 0
+    # In batches: all signs at once, for a hundred pairs, would take 80 MB.
     for start in range(0, RESAMPLES, _BATCH):
         signs = 1 - 2 * rng.integers(0, 2, size=(min(_BATCH, RESAMPLES - start), len(counts)))
         found += int(np.count_nonzero(np.abs(signs @ counts) >= observed))
@@ -109,6 +110,7 @@ def rank_differences(differences: Sequence[float]) -> SignedRank:
     n = len(d)
     if n == 0:
         return SignedRank(n_used=0, status=ALL_TIE)
+    # The exact distribution of the statistic holds only if no two ranks are equal.
     equal_ranks = len(np.unique(np.abs(d))) < n
     if equal_ranks:
         name = "permutation" if n <= 13 else "asymptotic"

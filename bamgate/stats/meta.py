@@ -75,6 +75,7 @@ def _read(found: Any, k: int) -> MetaAnalysis:
     from scipy import stats
 
     mean, tau2 = float(found.mean_effect_re), float(found.tau2)
+    # The larger of the two, see MetaAnalysis.
     error = max(float(found.sd_eff_w_re), float(found.sd_eff_w_re_hksj))
     low, high = stats.t(k - 1, mean, error).interval(0.95)
     ahead = stats.t(k - 2, mean, float(np.hypot(error, np.sqrt(tau2)))).interval(0.95) if k > 2 else (None, None)

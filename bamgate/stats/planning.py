@@ -51,6 +51,7 @@ def planning(pairs: Pairs, rope: float, power: float = 0.8, alpha: float = 0.05)
     status = no_spread(pairs)
     if status:
         return Planning(n=pairs.n, **asked, status=status)
+    # The sd is treated as known, although a few seeds determine it poorly: these are plans, not claims.
     sd = float(pairs.differences.std(ddof=1))
     try:
         mde = smallest_effect(pairs.n, power, alpha)
@@ -121,6 +122,7 @@ def seeds_for(d_z: float, power: float, alpha: float) -> float | None:
         high *= 2
         if high > 2 * MOST_SEEDS:
             return None
+    # Two pairs already suffice, so there is no root to look for.
     if high == 2:
         return 2.0
     found = float(optimize.brentq(lambda n: power_of(d_z, n, alpha) - power, 2, high, xtol=1e-8))

@@ -53,6 +53,7 @@ def friedman(means: Mapping[str, Mapping[str, float]]) -> Friedman:
     chi2 = float(test.statistic)
     if heard or not np.isfinite(chi2):
         return Friedman(k=k, n=n, mean_ranks=mean_ranks, status=GATES_TIE)
+    # chi2 reaches n (k - 1) if all contexts rank the gates in the same order: then F is infinite.
     left = n * (k - 1) - chi2
     f = (n - 1) * chi2 / left if left > 1e-9 else None
     f_p = None if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))

@@ -104,6 +104,7 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
     ended.lines(EPOCHS, "epochs.csv")  # checks the table with the accuracy of these weights against its hash
     if not (cell / CURRENT).is_file():
         raise DataError(f"{cell / CURRENT} is missing")
+    # The sha256 in result.json, not the one beside the file: the record is sealed by the former.
     stored = read_torch(cell / CURRENT, sha256=str(result.get("checkpoint_sha256")))
     state = {name.removeprefix("model/"): t for name, t in stored.items() if name.startswith("model/")}
     config, source = _config(cell), str(cell / "config.json")

@@ -21,6 +21,7 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
         DataError: lists all names that are missing, unknown, of another shape, sparse or without values; the model
             stays as it was.
     """
+    # load_state_dict(strict=True) would copy what fits before it raises, and would copy integers into floats.
     expected: dict[str, Tensor] = model.state_dict()
     shared = [name for name in expected if name in state]
     problems = {

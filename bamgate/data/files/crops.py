@@ -48,6 +48,7 @@ def random_box(height: int, width: int, chance: list[float]) -> Box:
         pixels = height * width * (AREA[0] + (AREA[1] - AREA[0]) * area)
         ratio = math.exp(low + (high - low) * shape)
         w, h = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
+        # Places are drawn as numbers from [0, 1), so each try uses up four whatever the size of the image.
         if 0 < w <= width and 0 < h <= height:
             return Box(int(down * (height - h + 1)), int(right * (width - w + 1)), h, w)
     return middle_box(height, width)

@@ -108,6 +108,7 @@ _HOW_TO_GET = (
 
 
 def _refuse_flat_validation(folder: Path) -> None:
+    # Before the general check, whose message would not say how to sort 50,000 images.
     if folder.is_dir() and any(folder.glob("ILSVRC2012_val_*")):
         raise DataError(
             f"{folder} holds the validation images side by side, as in the archive; sort them into class folders by "

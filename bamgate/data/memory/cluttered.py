@@ -47,6 +47,7 @@ class _Draws:
 def _draw(key: int, pictures: int, digits: int) -> _Draws:
     def integers(stream: int, below: int, *shape: int) -> _Ints:
         counters = torch.arange(int(np.prod((pictures, *shape)))).reshape(pictures, *shape)
+        # + binds more tightly than <<: each stream has 2^32 counters of its own.
         values: _Ints = hashed_integers(key * 16 + stream << 32, counters, below).numpy()
         return values
 
@@ -80,6 +81,7 @@ def _picture(draws: _Draws, i: int, digit: int, ink: _Ints) -> tuple[_Bytes, NDA
     _paste(canvas, ink[digit], top, left)
     mask = np.zeros((CANVAS, CANVAS), np.bool_)
     mask[top : top + DIGIT, left : left + DIGIT] = ink[digit] >= INK
+    # 16 levels of ink times 14, plus up to 31 of texture, is at most 255.
     return np.minimum(canvas * 14 + draws.texture[i], 255).astype(np.uint8), mask
 
 

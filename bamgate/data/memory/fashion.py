@@ -44,6 +44,7 @@ def _split(folder: Path, part: str) -> Split:
 
 
 def _bytes(path: Path, header: int) -> Tensor:
+    # A copy, since a tensor on the read-only bytes would warn.
     return torch.from_numpy(np.frombuffer(gzip.decompress(read_bytes(path)), np.uint8, offset=header).copy())
 
 

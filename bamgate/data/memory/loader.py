@@ -33,6 +33,7 @@ class Normalisation:
         count = int(values[0].sum())
         mean = (values * grey).sum(dim=1).double() / count
         square = (values * grey**2).sum(dim=1).double() / count
+        # At least 1, so that a channel of one colour is not divided by 0.
         return cls(mean=mean.to(device), std=(square - mean**2).clamp_min(1.0).sqrt().to(device))
 
     def __call__(self, images_BHWC: Tensor, *, channels_last: bool) -> Tensor:
@@ -164,6 +165,7 @@ class ImageLoader:
 
     def training_batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """(x, labels) for each step from `first` on; x is float B, C, H, W."""
+        # Drawn on the CPU and moved: a generator on a GPU gives other numbers.
         order = self.order(epoch).to(self._labels.device)
         key = stream_key(self.seed, "augmentation", epoch)
         # The crops of the whole epoch at once: on a GPU each small operation costs as much as a large one.

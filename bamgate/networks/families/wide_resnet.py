@@ -20,6 +20,7 @@ class WideBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.activate(x)
+        # An identity shortcut carries the raw input, a projection the activated one, as in the authors' code.
         past = x if self.shortcut is None else self.shortcut(active)
         y: Tensor = past + self.attention(self.residual(active))
         return y

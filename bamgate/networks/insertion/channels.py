@@ -82,6 +82,7 @@ def _of_another_size(model: nn.Module, x: Tensor) -> Iterator[tuple[Call, bool]]
         h, w = _part(height, rows), _part(width, columns)
         if (h, w) == (height, width):
             continue
+        # Larger images are tiles of the example, so values stay in the range that the network expects.
         larger = x.repeat(1, 1, 1 + (h > height), 1 + (w > width))
         try:
             yield dry_run(model, larger[:, :, :h, :w].contiguous()), w == width
@@ -111,6 +112,7 @@ def _by_layers(site: Call, shape: Shape, root: Call) -> bool | None:
 
     None if there is no such layer.
     """
+    # By the end of each call: what ended just before the site, or inside it, made its output.
     order = sorted(calls(root), key=lambda call: call.ended)
     place = order.index(site)
     before = (_by_layer(call.module, shape, _PUTS_OUT) for call in reversed(order[: place + 1]))

@@ -77,6 +77,7 @@ def default_example(model: nn.Module) -> Tensor:
 
 @contextlib.contextmanager
 def _recording(model: nn.Module, root: Call) -> Iterator[None]:
+    # The calls that are open now, innermost last: what starts next is a part of the last one.
     stack, number = [root], itertools.count()
 
     def begin(name: str) -> Any:

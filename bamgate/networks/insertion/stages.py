@@ -40,6 +40,7 @@ def find_stages(model: nn.Module, example: Tensor | None = None) -> list[str]:
     for i in range(len(steps) - 1):
         if not _halves(steps[i].call, steps[i + 1].call):
             continue
+        # At this resolution, and after it.
         run, rest = steps[start : i + 1], steps[i + 1 :]
         if _convolutions(run) >= 2 and _convolutions(rest) >= 1:
             found.append(_outermost(steps[_last_of_stage(steps, start, i)]))
@@ -86,6 +87,7 @@ def _convolutions(steps: list[_Step]) -> int:
 
 def _last_of_stage(steps: list[_Step], start: int, last: int) -> int:
     """Step back over the norms and activations at the start of the Sequential that halves the map."""
+    # Such as DenseNet's transition: norm, ReLU, 1x1, pooling. BAM belongs before all of it.
     chain = steps[last + 1].above
     first = last + 1
     while first > start and len(chain) > 1 and steps[first - 1].above == chain:
