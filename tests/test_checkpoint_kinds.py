@@ -176,7 +176,7 @@ OTHER_FILES = {
     "zip": (a_zip(**{"a.txt": b"hello"}), "it is a zip archive of other files (a.txt); unpack it"),
     "a program": (
         a_zip(**{"x/constants.pkl": b"", "x/data.pkl": b""}),
-        "it is a TorchScript program, which holds code",
+        "it is a TorchScript program, which contains code",
     ),
     "half": (saved()[:9000], "it is cut short or damaged"),
     "safetensors": (save({"a": torch.zeros(1)}), "it is a safetensors file; give it a name that ends in .safetensors"),
@@ -263,6 +263,6 @@ def test_weights_of_ones_own_that_are_no_plain_tensors() -> None:
     net = filled(described())
     state = {**net.state_dict(), "classifier.bias": torch.zeros(10, device="meta")}
     with pytest.raises(
-        DataError, match=r"1 not plain tensors with values \(classifier.bias: on device meta, so withou"
+        DataError, match=r"1 not plain tensors with values \(classifier.bias: on device meta, which has"
     ):
         load_weights(net, state, "w")

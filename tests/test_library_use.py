@@ -41,7 +41,9 @@ def test_a_gate_by_name_where_a_part_is_wanted_says_what_to_write() -> None:
     ):
         BAM(64, gate="tanh")  # type: ignore[arg-type]
     net = resnet18()
-    with pytest.raises(UsageError, match=r"^attention must be an AttentionConfig or make a module .*, got 'bam'$"):
+    with pytest.raises(
+        UsageError, match=r"^attention must be an AttentionConfig or a function from channels to a module, got 'bam'$"
+    ):
         library.insert_attention(net, "stages", "bam")  # type: ignore[arg-type]
 
 
