@@ -1,4 +1,4 @@
-"""The device of a run: whether it is there, what it is, and how exactly it computes."""
+"""The device of a run: whether it exists, what it is, and how exactly it computes."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ import torch
 from bamgate.errors import UsageError
 from bamgate.record import environment
 
-MOST = 64  # threads or processes that any machine may be asked for
+MOST = 64  # threads or processes that are allowed on any machine
 
 
 @contextlib.contextmanager
 def cpu_threads(threads: int) -> Iterator[None]:
-    """torch with this many CPU threads, and as many as before afterwards.
+    """Let torch use this many CPU threads inside this context; afterwards as many as before.
 
     Raises:
-        UsageError: so many threads that a machine ends the process for them, without a word.
+        UsageError: so many threads that the system would kill the process without a message.
     """
     check_number("threads", threads, low=1)
     before = torch.get_num_threads()
@@ -31,7 +31,7 @@ def cpu_threads(threads: int) -> Iterator[None]:
 
 
 def check_number(name: str, number: int, *, low: int) -> None:
-    """UsageError unless `number` threads or processes are as many as this machine can be asked for."""
+    """UsageError unless `number` threads or processes are between `low` and what is sensible on this machine."""
     cores = os.cpu_count() or 1
     most = max(MOST, 4 * cores)
     if not low <= number <= most:
@@ -39,7 +39,7 @@ def check_number(name: str, number: int, *, low: int) -> None:
 
 
 def resolve_device(name: str) -> torch.device:
-    """A device that is there; UsageError otherwise."""
+    """The device `name`; UsageError if this machine does not have it."""
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -52,14 +52,14 @@ def resolve_device(name: str) -> torch.device:
 
 
 def without_autocast(device_type: str) -> AbstractContextManager[Any]:
-    """Inside, every operation computes in the precision of what it is given."""
-    # torch.compile does not see into the question in every release; what it compiles for has autocast.
+    """Inside this context, every operation computes in the precision of its inputs."""
+    # Some releases of torch.compile cannot trace is_autocast_available; the devices it compiles for all have autocast.
     available = torch.compiler.is_compiling() or torch.amp.autocast_mode.is_autocast_available(device_type)
     return torch.autocast(device_type, enabled=False) if available else nullcontext()
 
 
 def describe_device(device: torch.device, threads: int) -> dict[str, Any]:
-    """environment.json without its schema."""
+    """The content of environment.json, without its schema."""
     on_gpu = device.type == "cuda"
     name = torch.cuda.get_device_name(device) if on_gpu else environment.cpu_name()
     return environment.describe(device=device.type, device_name=name, threads=threads)
@@ -67,9 +67,9 @@ def describe_device(device: torch.device, threads: int) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """`device` computes as `use_exact_arithmetic` says and is the current GPU; afterwards all is as before.
+    """Inside this context, `device` is the current GPU and computes as `use_exact_arithmetic` says.
 
-    On the CPU there is nothing to switch.
+    Afterwards all switches are as before. On the CPU there is nothing to switch.
     """
     if device.type != "cuda":
         yield
@@ -80,23 +80,24 @@ def exact_arithmetic(device: torch.device) -> Iterator[None]:
 
 
 def use_exact_arithmetic() -> None:
-    """fp32 means fp32 on a GPU too, and the same kernel each time; for the whole process.
+    """Make fp32 mean fp32 on a GPU too, with the same kernels each time; for the whole process.
 
-    That is cuDNN's kernels. Of torch's own, the gradient of vgg16's pooling has no fixed order of sums on a GPU where
-    its last map is neither 7x7 nor 1x1 (see `backbones.plain`).
+    This holds for cuDNN's kernels. Of torch's own, the gradient of vgg16's adaptive pooling sums in no fixed order on a
+    GPU, if the last map is neither 7x7 nor 1x1 (see `bamgate.networks.families.plain`).
     """
     torch.backends.cudnn.deterministic = True
+    # benchmark would time several kernels at the start and take the fastest, which differs between runs.
     torch.backends.cudnn.benchmark = False
-    # The older switches: the newer `fp32_precision` of all backends does not reach convolutions in every release.
+    # The older switches: in some releases the newer `fp32_precision` of all backends does not reach convolutions.
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
 def describe_arithmetic() -> str:
-    """What the switches say of fp32 on a GPU now, for instance "TF32 in convolutions only, kernels may differ"."""
+    """What the switches mean for fp32 on a GPU now, for instance "no TF32, the same kernels each time"."""
     places = {"convolutions": torch.backends.cudnn, "matrix products": torch.backends.cuda.matmul}
     where = " and ".join(name for name, owner in places.items() if _read(owner, "allow_tf32"))
-    kernels = "the same kernels each time" if torch.backends.cudnn.deterministic else "whatever kernels cuDNN takes"
+    kernels = "the same kernels each time" if torch.backends.cudnn.deterministic else "whichever kernels cuDNN chooses"
     return f"{f'TF32 in {where}' if where else 'no TF32'}, {kernels}"
 
 
@@ -104,7 +105,7 @@ def describe_arithmetic() -> str:
 def _switches_kept() -> Iterator[None]:
     cudnn: Any = torch.backends.cudnn
     matmul: Any = torch.backends.cuda.matmul
-    # Older ones first: to set one of them sets the newer of its kind as well.
+    # Older switches first: setting one of them sets its newer counterpart as well.
     owners: list[tuple[Any, str]] = [(cudnn, "deterministic"), (cudnn, "benchmark")]
     owners += [(cudnn, "allow_tf32"), (matmul, "allow_tf32")]
     owners += [(owner, "fp32_precision") for owner in (matmul, cudnn.conv, cudnn.rnn)]
@@ -118,7 +119,7 @@ def _switches_kept() -> Iterator[None]:
 
 
 def _read(owner: Any, name: str) -> Any:
-    """None where somebody has used the newer switches, which torch then refuses to answer for by the older ones."""
+    """The value of a switch; None if the newer switches have been set, as torch then refuses to read the older ones."""
     try:
         return getattr(owner, name)
     except RuntimeError:

@@ -1,4 +1,4 @@
-"""The errors that a user can meet. Each is one line for the terminal and one exit code."""
+"""The errors that a user can see. Each is one line on the terminal and one exit code."""
 
 import difflib
 import errno
@@ -6,13 +6,16 @@ import os
 import unicodedata
 from collections.abc import Iterable
 
-# Marks that reorder text, so that a name reads as another one; and the byte order mark, which nobody sees.
+# Marks that reorder text, so that one name looks like another; and the byte order mark, which is invisible.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
 
 
 def printable(text: str) -> str:
-    """Text for a terminal, in one line: control characters, line breaks, reordering marks and halves of surrogate pairs
-    as the escapes that Python writes for them. What is printable stays as it is, letters of any script among it."""
+    """Text on one line that is safe for a terminal.
+
+    Control characters, line breaks, reordering marks and lone surrogates become the escapes that Python writes for
+    them. Printable characters of any script stay.
+    """
     if text.isprintable():
         return text
     return "".join(_escaped(character) if _is_control(character) else character for character in text)
@@ -26,12 +29,14 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 
 
+# Errors that say something about the machine, whichever line of the code they come from. By name, as not every system
+# has all of them.
 _LACKS = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "ESTALE", "ENOMEM", "EMFILE", "ENFILE", "EAGAIN")
 _OF_MACHINE = {getattr(errno, name) for name in _LACKS if hasattr(errno, name)}
 
 
 class BamgateError(Exception):
-    """A fault that is not ours: the message says what was given, what is allowed and what to do. It is one line."""
+    """An error that is not a bug of ours. Its one line says what was given, what is allowed and what to do."""
 
     exit_code = 1
 
@@ -46,7 +51,7 @@ class UsageError(BamgateError, ValueError):
 
 
 class GateError(UsageError):
-    """A user's gate raised an exception while it was trained."""
+    """A user's gate raised an exception during training."""
 
 
 class TaskError(UsageError):
@@ -54,55 +59,56 @@ class TaskError(UsageError):
 
 
 class DataError(BamgateError):
-    """Data that is missing or damaged."""
+    """Data are missing or damaged."""
 
     exit_code = 4
 
 
 class TryAgainError(BamgateError):
-    """Nothing is wrong with the request, but it cannot go on now; the same command resumes later."""
+    """The request is fine, but cannot be completed now; the same command resumes it later."""
 
     exit_code = 75
 
 
 class BusyError(TryAgainError):
-    """Another process is at work there."""
+    """Another process is working there."""
 
 
 class OutOfMemoryError(TryAgainError):
-    """The memory of the machine or of the device was too small just now."""
+    """The machine or the device ran out of memory."""
 
 
 def nearest(given: str, allowed: Iterable[str]) -> str:
-    """The hint "; did you mean 'x'?", or nothing where no name is near."""
+    """The hint "; did you mean 'x'?", or an empty text if no name is close."""
     matches = difflib.get_close_matches(given.lower(), list(allowed), n=1, cutoff=0.5)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
 def unknown(kind: str, given: object, allowed: Iterable[str]) -> UsageError:
-    """The error for a name that is not in a list."""
+    """The error for a name that is not in a list: it names the closest one and all that are allowed."""
     names = list(allowed)
     return UsageError(f"unknown {kind} {str(given)!r}{nearest(str(given), names)} (allowed: {', '.join(names)})")
 
 
 def one_line(error: BaseException) -> str:
-    """Type and first line of any exception, also of one whose own text cannot be had."""
+    """Type and first line of any exception, even of one whose text cannot be read."""
     try:
         lines = str(error).strip().splitlines()
-    except (Exception, SystemExit):  # it is somebody else's code that makes the text
+    except (Exception, SystemExit):  # __str__ may be a user's code
         lines = []
     return printable(f"{type(error).__name__}: {lines[0] if lines else 'no message'}")
 
 
 def machine_fault(error: BaseException) -> BamgateError | None:
-    """The line for an exception that is the machine's or the user's wherever it arises; None if it may be ours."""
+    """The error to show for an exception that the machine or the user caused; None if it may be a bug of ours."""
     name = f" {str(error.filename)!r}" if isinstance(error, OSError) and error.filename is not None else ""
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return UsageError(f"the name{name} is too long for a file or folder here")
+        return UsageError(f"the name{name} is too long for a file or folder on this file system")
     if isinstance(error, OSError) and error.errno in _OF_MACHINE:
         why = os.strerror(error.errno or 0)
-        return TryAgainError(f"{why}{':' if name else ''}{name}; the same command goes on when that is put right")
+        return TryAgainError(f"{why}{':' if name else ''}{name}; the same command resumes once that is fixed")
+    # CPython raises a plain RuntimeError for a thread that cannot be started, so the text has to tell.
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "can't start new thread" in str(error)):
         what = "there is no memory left" if isinstance(error, MemoryError) else "no thread can be started"
-        return TryAgainError(f"{what}; the same command goes on when there is more room (ulimit -a shows the limits)")
+        return TryAgainError(f"{what}; the same command resumes once there is more (ulimit -a shows the limits)")
     return None

@@ -28,14 +28,14 @@ class Registry(Generic[T]):
         self._plugged: dict[str, T] = {}
 
     def register(self, name: str, part: T) -> T:
-        """Add `part`; a name that is taken is an error, never an override."""
+        """Add `part` and return it; UsageError if the name is taken: nothing is ever overridden."""
         if name in self._parts:
-            raise UsageError(f"{self.kind} {name!r} is registered already; choose another name")
+            raise UsageError(f"{self.kind} {name!r} is already registered; choose another name")
         self._parts[name] = part
         return part
 
     def get(self, name: str) -> T:
-        """Look up `name`; UsageError with the nearest name and the list where there is none."""
+        """Look up `name`; if there is none, UsageError with the closest name and the whole list."""
         if name in self._parts:
             return self._parts[name]
         points = self._points()

@@ -11,21 +11,23 @@ from bamgate.cli.streams import lasting_streams
 from bamgate.errors import BamgateError, machine_fault
 
 EXIT_CODES = (
-    "Exit codes: 0 done; 1 a bug of ours; 2 wrong usage or configuration; 3 finished, but some cells diverged; "
-    "4 data missing or damaged; 5 a report's numbers differ; 75 stopped, the same command goes on; 130 Ctrl-C."
+    "Exit codes: 0 done; 1 a bug in bamgate; 2 wrong usage or configuration; 3 finished, but some cells diverged; "
+    "4 data missing or damaged; 5 a report's numbers differ; 75 stopped, the same command resumes; 130 Ctrl-C."
 )
 
 
 def _flowing(text: str) -> str:
-    """Paragraphs without the line breaks of the source, for terminals of any width."""
+    """Join the lines of each paragraph, so that they wrap at the width of the terminal."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
+# The commands import torch and what builds on it inside their functions: --help must not wait for seconds.
 app = typer.Typer(
     name="bamgate",
-    help="Which gate should BAM have? Train attention networks with a gate of your choice and compare.",
+    help="Which gate should BAM have? Train attention networks with gates of your choice and compare them.",
     epilog=f"Start with: bamgate run --gate tanh. {EXIT_CODES}",
     no_args_is_help=True,
+    # A traceback with local variables would print whole tensors.
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -51,13 +53,13 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _top(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None: ...
 
 
 def main() -> None:
-    """Run the command line; a user's error is one line on stderr."""
+    """Run the command line. A user's error is one line on stderr; a bug keeps its traceback."""
     with lasting_streams():
         try:
             app()

@@ -1,4 +1,4 @@
-"""`bamgate bench`: speed beside a plain loop, as ratios measured in one run."""
+"""`bamgate bench`: speed compared with a plain loop, as ratios measured in one run."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,21 +7,23 @@ import typer
 
 from bamgate.errors import UsageError
 
-HELP = """Measure training speed beside a plain PyTorch loop (fp32, NCHW, eager, DataLoader with PIL transforms).
+HELP = """Measure training speed against a plain PyTorch loop (fp32, NCHW, eager, DataLoader with PIL transforms).
 
-Same network, same batch, same random images, in turns within one run. "image-folder" measures something else: how
-many JPEGs of 500x375 pixels one core decodes and augments, beside torchvision's transforms (one thread, no workers,
-whatever the other options say). About five minutes on two CPU cores.
+Both sides train the same network on the same batches of random images, in turns within one run. "image-folder" measures
+something else: how many JPEGs of 500x375 pixels one core decodes and augments, against torchvision's transforms (always
+one thread and no workers, whatever the other options say). It takes about five minutes on two CPU cores.
 """
 
-_Models = Annotated[str, typer.Option("--models", help="networks or image-folder, with commas")]
-_Rounds = Annotated[int, typer.Option("--rounds", min=1, help="how often each is measured")]
-_Size = Annotated[int, typer.Option("--image-size", min=8, help="pixels a side")]
-_Batch = Annotated[int, typer.Option("--batch-size", min=2, help="images a step")]
-_Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads of both sides \\[cores]")]
+_Models = Annotated[str, typer.Option("--models", help="networks or image-folder, separated by commas")]
+_Rounds = Annotated[int, typer.Option("--rounds", min=1, help="how often each contender is measured")]
+_Size = Annotated[int, typer.Option("--image-size", min=8, help="pixels per side")]
+_Batch = Annotated[int, typer.Option("--batch-size", min=2, help="images per step")]
+_Threads = Annotated[int | None, typer.Option("--threads", min=1, help="CPU threads for both sides \\[cores]")]
 _Workers = Annotated[int, typer.Option("--workers", min=0, help="DataLoader workers of the plain loop")]
 _Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
-_Compile = Annotated[bool, typer.Option("--compile", help="torch.compile on our side; the first step takes a minute")]
+_Compile = Annotated[
+    bool, typer.Option("--compile", help="use torch.compile in bamgate; the first step takes a minute")
+]
 _Out = Annotated[Path | None, typer.Option("--out", help="write the figures to this CSV file")]
 
 
@@ -97,20 +99,21 @@ def _show(rows: list[dict[str, Any]]) -> None:
     if any(row["device"] == "cuda" for row in rows):
         out().print(_arithmetic(), markup=False)
     for row in rows:
+        # Here the ratio is t(with BAM) / t(without), so BAM's share of a step is 1 - 1 / ratio.
         if row["contender"].endswith("without BAM"):
             share = 100 * (1 - 1 / row["ratio"])
             out().print(f"{row['model']}: BAM takes {share:.0f} % of a training step", markup=False)
 
 
 def _arithmetic() -> str:
-    """What fp32 is on either side; the plain loop is left with torch's own switches."""
+    """What fp32 means on each side: the plain loop keeps torch's defaults."""
     import torch
 
     from bamgate.devices import describe_arithmetic, exact_arithmetic
 
     plain = describe_arithmetic()
     with exact_arithmetic(torch.device("cuda")):
-        return f"On the GPU, plain has {plain}; bamgate has {describe_arithmetic()}"
+        return f"On the GPU, plain uses {plain}; bamgate uses {describe_arithmetic()}"
 
 
 def _write(rows: list[dict[str, Any]], path: Path) -> None:

@@ -17,8 +17,9 @@ from bamgate.errors import printable
 
 
 class _Console(Console):
-    """Shows control characters in other people's texts as escapes: they would drive the terminal."""
+    """A console that shows control characters as escapes: in the name of a gate they could control the terminal."""
 
+    # rich adds control codes of its own (cursor, status line) as segments marked `control`; all others are text.
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=_lines(segment.text))
@@ -29,7 +30,7 @@ def _lines(text: str) -> str:
 
 
 def out() -> Console:
-    """The console for data. Wide when piped, so that no table is cut."""
+    """The console for data. It is wide if the output is piped, so that no table is cut."""
     return _Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
@@ -39,7 +40,7 @@ def err() -> Console:
 
 
 def check_name(path: Path) -> None:
-    """OSError, before any work, if a file or folder cannot have this name: it is too long."""
+    """OSError, before any work starts, if the file system does not allow this name, for instance if it is too long."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
         os.stat(path)
 
@@ -49,7 +50,7 @@ def print_json(content: Any) -> None:
 
 
 class _Headed(Table):
-    """Its title is a line of its own: rich would fold it to the table's width, and paths with it."""
+    """A table whose title is a line of its own: rich would wrap it, and any path in it, at the width of the table."""
 
     def __init__(self, heading: str) -> None:
         super().__init__(box=None, pad_edge=False)
@@ -65,7 +66,7 @@ class _Headed(Table):
 
 
 def table(title: str, *columns: str, text: tuple[str, ...] = ()) -> Table:
-    """A plain table. The columns named in `text` wrap where it is narrow; the first and the numbers never do."""
+    """A plain table. In a narrow terminal the columns named in `text` wrap; the first column and numbers never do."""
     result = _Headed(title)
     for i, column in enumerate(columns):
         wraps = column in text

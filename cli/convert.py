@@ -1,4 +1,4 @@
-"""`bamgate convert`: trained weights into a file of their own, in another layout where that is exact."""
+"""`bamgate convert`: write trained weights to a file of their own, or in another layout if that is exact."""
 
 import shlex
 from pathlib import Path
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
     from bamgate.weights import Network
 
-HELP = """Write trained weights as a file of their own, or in another layout.
+HELP = """Write trained weights to a file of their own, or in another layout.
 
-SOURCE is a run, a cell, its checkpoint.pt, a .safetensors file, or the authors' checkpoint. DEST.safetensors holds our
-names and the network's description; DEST.pth and DEST.pth.tar the authors' names, for their code. A layout is another
-way to hold the same function in evaluation mode; where it cannot, that is refused.
+SOURCE is a run, a cell, its checkpoint.pt, a .safetensors file, or a checkpoint of the authors' code. DEST.safetensors
+has bamgate's names and a description of the network; DEST.pth and DEST.pth.tar have the authors' names, for their code.
+A layout is another way to store the same function in evaluation mode; a conversion that would not be exact is refused.
 """
 
 _Source = Annotated[Path, typer.Argument(help="run, cell, checkpoint.pt, .safetensors or the authors' .pth.tar")]
 _Dest = Annotated[Path, typer.Argument(help="file to write: .safetensors, .pth or .pth.tar")]
-_Layout = Annotated[str | None, typer.Option("--layout", help="BAM: paper, counted or released \\[as it is]")]
-_Model = Annotated[str | None, typer.Option("--model", help="authors' checkpoint: the network \\[told by its keys]")]
-_Gate = Annotated[str | None, typer.Option("--gate", help="where the gate is, if it has moved: the same function")]
+_Layout = Annotated[str | None, typer.Option("--layout", help="BAM: paper, counted or released \\[unchanged]")]
+_Model = Annotated[str | None, typer.Option("--model", help="authors' checkpoint: the network \\[found by its keys]")]
+_Gate = Annotated[str | None, typer.Option("--gate", help="the network's own gate, if its code has moved")]
 _AllowCode = Annotated[bool, typer.Option("--allow-code", help="run the gate if it is code and has not changed")]
-_Force = Annotated[bool, typer.Option("--force", help="replace DEST where it exists")]
+_Force = Annotated[bool, typer.Option("--force", help="replace DEST if it exists")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
@@ -43,6 +43,7 @@ def command(
     json: _Json = False,
 ) -> None:
     """See HELP."""
+    # Before torch is imported: a wrong name should not take seconds to refuse.
     _check_dest(dest, force=force)
     from bamgate.weights import convert_layout, load_model, write_released, write_safetensors
 
@@ -60,31 +61,32 @@ def command(
 
 
 def _check_dest(dest: Path, *, force: bool) -> None:
-    """UsageError before anything heavy is begun."""
+    """UsageError before anything slow starts."""
     endings = (".safetensors", ".pth", ".pth.tar")
     if not dest.name.endswith(endings):
-        raise UsageError(f"{str(dest)!r}: the ending names the format (allowed: {', '.join(endings)})")
+        raise UsageError(f"{str(dest)!r}: the file extension sets the format (allowed: {', '.join(endings)})")
     if not dest.parent.is_dir():
         raise UsageError(f"{str(dest)!r}: there is no folder {str(dest.parent)!r}")
     if dest.is_dir():
         raise UsageError(f"{str(dest)!r} is a folder; name a file")
     if dest.exists() and not force:
-        raise UsageError(f"{str(dest)!r} exists; --force replaces it")
+        raise UsageError(f"{str(dest)!r} already exists; pass --force to replace it")
 
 
 def _refuse_diverged(source: Path, net: "nn.Module") -> None:
     broken = [name for name, tensor in net.state_dict().items() if not bool(tensor.isfinite().all())]
     if broken:
-        raise DataError(f"{source} has diverged: {len(broken)} of its tensors are not finite, the first is {broken[0]}")
+        raise DataError(f"{source} has diverged: {len(broken)} of its tensors are not finite, first {broken[0]}")
 
 
 def _say_what_is_lost(network: "Network") -> None:
-    """The authors' format has no place for how images are scaled."""
+    """Tell how images were normalised, which the authors' format cannot store."""
     from bamgate.cli.console import err
 
     mean, std = (", ".join(f"{value:.4g}" for value in values) for values in (network.mean, network.std))
     err().print(
-        f"It was trained on images with mean {mean} and SD {std} of 255, which the file cannot say", markup=False
+        f"The file cannot store how images were normalised: mean {mean} and SD {std}, on the scale 0 to 255",
+        markup=False,
     )
 
 
@@ -103,7 +105,7 @@ def _facts(dest: Path, network: "Network", net: "nn.Module") -> dict[str, Any]:
 
 
 def _next(dest: Path, network: "Network") -> str:
-    """The command that evaluates the file as the run was; the authors' format cannot say any of it."""
+    """The command that evaluates the file as in the run. It needs more options for the authors' format."""
     words = ["bamgate", "evaluate", str(dest)]
     files, says_all = (network.dataset or "").startswith("folder:"), dest.suffix == ".safetensors"
     if network.dataset is None or not says_all:

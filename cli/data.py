@@ -1,4 +1,4 @@
-"""`bamgate data`: what there is, getting it, checking it."""
+"""`bamgate data`: list, download and check data sets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ from bamgate.cli.settings import as_options
 from bamgate.errors import printable
 
 app = typer.Typer(help="Data sets: list, get, verify.", no_args_is_help=True)
-FOLDERS = "folder:NAME   images of your own, in DATA_DIR/NAME/{train,val}/CLASS/*.jpg (png, webp, bmp, ... as well)"
+FOLDERS = "folder:NAME   your own images, in DATA_DIR/NAME/{train,val}/CLASS/*.jpg (or png, webp, bmp, ...)"
 
 _Name = Annotated[str, typer.Argument(help="data set (bamgate data list)")]
 _DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder \\[$BAMGATE_DATA or ~/.cache/bamgate]")]
@@ -18,7 +18,7 @@ _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 @app.command("list")
 def list_(json: _Json = False) -> None:
-    """Show the data sets."""
+    """List the data sets."""
     from bamgate.cli.console import out, print_json, table
     from bamgate.data import DATASETS
 
@@ -61,7 +61,7 @@ def get(name: _Name, data_dir: _DataDir = None) -> None:
 
 @app.command()
 def verify(name: _Name, data_dir: _DataDir = None) -> None:
-    """Check every file of a data set: against its known checksum, or by decoding it."""
+    """Check every file of a data set, against its known checksum or by decoding it."""
     from bamgate.cli.console import err
     from bamgate.data import default_root, find_dataset
     from bamgate.data.files.verify import DamagedError
@@ -72,6 +72,7 @@ def verify(name: _Name, data_dir: _DataDir = None) -> None:
         with err().status("") as status:
             lines = data.verify(root, lambda done, total: status.update(f"{name}: {done:,} of {total:,} files"))
     except DamagedError as error:
+        # The list of files is data, for stdout; the error itself becomes a line on stderr.
         print("\n".join(map(printable, error.lines)))
         raise
     print("\n".join(map(printable, lines)))

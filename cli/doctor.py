@@ -1,4 +1,4 @@
-"""`bamgate doctor`: what this machine has, and whether it fits together."""
+"""`bamgate doctor`: what this machine has, and whether its libraries work together."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,7 @@ import typer
 
 from bamgate.errors import UsageError
 
-HELP = "Show what this machine has, and whether torch and torchvision fit. Exit code 2 if they do not."
+HELP = "Show what this machine has, and whether torch and torchvision work together. Exit code 2 if they do not."
 
 
 def command(json: Annotated[bool, typer.Option("--json", help="print JSON")] = False) -> None:
@@ -20,14 +20,14 @@ def command(json: Annotated[bool, typer.Option("--json", help="print JSON")] = F
         for name, value in facts.items():
             shown = (", ".join(value) or "none") if isinstance(value, list) else value
             out().print(f"{name.replace('_', ' '):<14} {_yes_no(shown)}", markup=False)
-        out().print("\n".join(problems) if problems else "all fits together", markup=False)
+        out().print("\n".join(problems) if problems else "no problems found", markup=False)
     if problems:
         raise typer.Exit(2)
     err().print("Next: bamgate run --gate tanh", markup=False)
 
 
 def _facts() -> tuple[dict[str, Any], list[str]]:
-    """What there is, and a line for whatever does not fit."""
+    """What this machine has, and a line for each problem."""
     import os
     import platform
 
@@ -53,7 +53,7 @@ def _facts() -> tuple[dict[str, Any], list[str]]:
 
 
 def _torchvision_problem() -> str:
-    """What torchvision says when one of its own operators is called; empty where it fits torch."""
+    """The problem with torchvision, found by calling one of its compiled operators; empty if there is none."""
     import torch
 
     try:
@@ -63,7 +63,8 @@ def _torchvision_problem() -> str:
     except Exception as error:  # a mismatch shows as RuntimeError, AttributeError or ImportError
         reason = str(error).partition("\n")[0]
         return (
-            f"torchvision does not fit torch ({reason}); install both at once: pip install --upgrade torch torchvision"
+            f"torchvision does not work with this torch ({reason}); install both together: "
+            "pip install --upgrade torch torchvision"
         )
     return ""
 

@@ -1,4 +1,4 @@
-"""`bamgate evaluate`: what a trained network can do, and how much it leans on its gates."""
+"""`bamgate evaluate`: what a trained network can do, and how much it depends on its gates."""
 
 import shlex
 from dataclasses import asdict
@@ -14,24 +14,27 @@ if TYPE_CHECKING:
 
 HELP = """Evaluate trained weights: top-1, top-5, loss and calibration, in total and by class.
 
-SOURCE is a cell of a run (runs/.../cells/ID), a checkpoint, a .safetensors file or the BAM authors' checkpoint. --gate,
---off and --hold show what the same weights do with other gates, without training: how much does it lean on its gates?
+SOURCE is a cell of a run (runs/.../cells/ID), a checkpoint, a .safetensors file or a checkpoint of the BAM authors'
+code. --gate, --off and --hold show what the same weights do with other gates, without training: how much does the
+network depend on its gates?
 """
 
 _Source = Annotated[Path, typer.Argument(help="run, checkpoint or weights file", show_default=False)]
-_Dataset = Annotated[str | None, typer.Option("--dataset", help="data set \\[the one that it was trained on]")]
+_Dataset = Annotated[str | None, typer.Option("--dataset", help="data set \\[the one of the training]")]
 _DataDir = Annotated[Path | None, typer.Option("--data-dir", help="folder \\[$BAMGATE_DATA or ~/.cache/bamgate]")]
 _ImageSize = Annotated[
-    int | None, typer.Option("--image-size", min=8, help="image folders: pixels a side \\[as trained]")
+    int | None, typer.Option("--image-size", min=8, help="image folders: pixels per side \\[as trained]")
 ]
-_Gate = Annotated[str | None, typer.Option("--gate", help="other gates in place of its own, with commas")]
-_Off = Annotated[str | None, typer.Option("--off", help="scale 1 at these sites: names with commas, all or each")]
+_Gate = Annotated[str | None, typer.Option("--gate", help="gates to try instead of its own, separated by commas")]
+_Off = Annotated[
+    str | None, typer.Option("--off", help="set the scale to 1 at these sites: names separated by commas, all or each")
+]
 _Hold = Annotated[
-    str | None, typer.Option("--hold", help="scale held at its mean over the images: names with commas, all or each")
+    str | None, typer.Option("--hold", help="hold the scale at its mean over the images: sites as for --off")
 ]
 _PerClass = Annotated[bool, typer.Option("--per-class", help="show each class")]
 _Calibration = Annotated[bool, typer.Option("--calibration", help="show accuracy by confidence")]
-_Model = Annotated[str | None, typer.Option("--model", help="network, where the file does not say")]
+_Model = Annotated[str | None, typer.Option("--model", help="network, if the file does not say which")]
 _Precision = Annotated[str | None, typer.Option("--precision", help="fp32 or bf16 \\[as trained]")]
 _Device = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:N")]
 _Threads = Annotated[int, typer.Option("--threads", min=1, help="CPU threads")]
@@ -71,7 +74,7 @@ def command(
     if precision not in (None, "fp32", "bf16"):
         raise unknown("precision", precision, ("fp32", "bf16"))
     if json and (per_class or calibration):
-        raise UsageError("--per-class and --calibration would have no effect: --json holds both; leave them out")
+        raise UsageError("--per-class and --calibration would have no effect: --json includes both; leave them out")
     gates = [load_gate(spec) for spec in split_gates(gate)] if gate is not None else []
     execution = Execution(device=device, threads=threads, data_root=data_dir, workers=workers)
     with cpu_threads(threads), err().status("loading") as status:
@@ -105,7 +108,7 @@ def _say_scaling(source: Path, subject: "Subject") -> None:
     from bamgate.cli.console import err
 
     err().print(
-        f"{source} does not say how its images were scaled; here by mean and SD of the training images of "
+        f"{source} does not say how its images were normalised; using the mean and SD of the training images of "
         f"{subject.data.name}",
         markup=False,
         soft_wrap=True,
@@ -158,7 +161,7 @@ def _show(subject: "Subject", findings: list["Finding"]) -> None:
         )
     out().print(grid)
     if len(findings) > 1:
-        out().print("changed: predictions that differ from those as trained", markup=False)
+        out().print("changed: predictions that differ from those of the network as trained", markup=False)
     if any(finding.name.startswith("held") for finding in findings):
         means = ", ".join(f"{site} {mean:.3f}" for site, mean in subject.mean_scales.items())
         out().print(f"mean scale over the images: {means}", markup=False)

@@ -1,4 +1,4 @@
-"""`bamgate gates`: list, show, check and plot gates, the user's own among them."""
+"""`bamgate gates`: list, show, check and plot gates, including the user's own."""
 
 import shlex
 import tempfile
@@ -20,10 +20,11 @@ _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 @app.command("list")
 def list_(json: _Json = False) -> None:
-    """Show all gates: built in, and brought by installed packages."""
+    """List all gates: the built-in ones, and those of installed packages."""
     from bamgate.cli.console import err, out, print_json, table
     from bamgate.gates import GATES, examine
 
+    # A broken plug-in must not hide the other gates.
     plugins, warnings = _plugins()
     rows = [(gate, examine(gate)) for gate in [*GATES, *plugins]]
     for warning in warnings:
@@ -43,7 +44,7 @@ def list_(json: _Json = False) -> None:
 
 @app.command()
 def show(gate: _Gate, json: _Json = False) -> None:
-    """Show what is known of one gate."""
+    """Show what is known about one gate."""
     from bamgate.cli.console import err, out, print_json
     from bamgate.gates import examine, load_gate
 
@@ -59,9 +60,9 @@ def show(gate: _Gate, json: _Json = False) -> None:
 
 @app.command()
 def check(gate: _Gate, json: _Json = False) -> None:
-    """Try a gate as a network would: values and gradients up to |z| = 100, bf16, autocast, torch.compile.
+    """Try a gate as a network would use it: values and gradients up to |z| = 100, bf16, autocast, torch.compile.
 
-    One that is not a function of each logit alone is refused; exit code 3 if it fails another trial.
+    A gate that is not a function of each logit alone is refused. The exit code is 3 if the gate fails another trial.
     """
     from bamgate.cli.console import err, out, print_json
     from bamgate.gates import examine, load_gate
@@ -69,7 +70,7 @@ def check(gate: _Gate, json: _Json = False) -> None:
     part = load_gate(gate)
     report = examine(part, try_compile=True)
     trials = {
-        "values and gradients finite": report.finite,
+        "finite values and gradients": report.finite,
         "a gradient where the value changes": report.learns,
         "bf16": report.bf16,
         "autocast": report.autocast,
@@ -95,11 +96,11 @@ def plot(
     out: Annotated[Path, typer.Option("--out", help="picture: .png, .svg or .pdf")] = Path("gates.png"),
     span: Annotated[float, typer.Option("--span", min=0.1, max=50, help="largest |z|")] = 6.0,
 ) -> None:
-    """Draw scale and slope over the logit."""
+    """Plot scale and slope against the logit."""
     from bamgate.cli.console import check_name
 
     if out.suffix not in (".png", ".svg", ".pdf"):
-        raise UsageError(f"--out {str(out)!r}: the ending names the format (allowed: .png, .svg, .pdf)")
+        raise UsageError(f"--out {str(out)!r}: the file extension sets the format (allowed: .png, .svg, .pdf)")
     if not out.parent.is_dir():
         raise UsageError(f"--out {str(out)!r}: there is no folder {str(out.parent)!r}")
     check_name(out)
@@ -112,7 +113,7 @@ def plot(
 
     names = gates or ["sigmoid", "tanh", "hard-sigmoid", "softsign"]
     curves = pd.concat([_curve(load_gate(name), span) for name in names], ignore_index=True)
-    # Beside, then renamed: a full disk leaves the picture that was there.
+    # Written beside it and then renamed, so that a full disk does not destroy the old picture.
     try:
         with tempfile.TemporaryDirectory(prefix=".gates-", dir=out.parent) as folder:
             plot_gates(curves, Path(folder) / out.name)
@@ -134,7 +135,7 @@ def _curve(gate: "Gate", span: float) -> Any:
 
 
 def _plugins() -> tuple[list["Gate"], list[str]]:
-    """The plug-ins that load, and a line for each that does not."""
+    """The plug-ins that can be loaded, and a warning for each that cannot."""
     from bamgate.gates import load_gate, plugin_gates
 
     loaded, warnings = [], []
@@ -147,7 +148,7 @@ def _plugins() -> tuple[list["Gate"], list[str]]:
 
 
 def _range(gate: "Gate", report: "GateReport") -> tuple[float, float]:
-    """Infimum and supremum of s as stated, else as measured over z in [-50, 50]."""
+    """Infimum and supremum of s: as the gate states them, otherwise as measured over z in [-50, 50]."""
     low = report.low if gate.low is None else 1 + gate.low
     high = report.high if gate.high is None else 1 + gate.high
     return low, high

@@ -1,4 +1,4 @@
-"""`bamgate models`: the networks, and what each costs with each attention, beside what the paper prints."""
+"""`bamgate models`: the networks and their cost with each kind of attention, beside the paper's figures."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,13 +9,13 @@ import typer
 if TYPE_CHECKING:
     from bamgate.networks.paper import Images
 
-HELP = """Show the networks: parameters in millions and GMACs of one image, beside the paper's printed figures.
+HELP = """List the networks: parameters in millions and GMACs for one image, beside the figures in the BAM paper.
 
-Plain, with SE, with BAM at the bottlenecks, with BAM in each block (BAM-C), and with one more of the network's own
-blocks where BAM stands (Table 1c); BAM in the layout "counted", whose parameters are the paper's. Also for networks of
-torchvision and timm: bamgate models timm:resnet50
+Each network is counted plain, with SE, with BAM at the bottlenecks, with BAM in each block (BAM-C), and with an extra
+block of its own kind in place of each BAM (Table 1c). BAM has the layout "counted", which gives the paper's parameter
+counts. Networks of torchvision and timm work too: bamgate models timm:resnet50
 """
-TITLE = "Parameters in millions and GMACs of one image, beside what the BAM paper prints"
+TITLE = "Parameters in millions and GMACs for one image, beside the figures in the BAM paper"
 LEGEND = "= the printed digits, ~ within one unit of the last digit, x differs (see below), - not printed"
 
 _Names = Annotated[list[str] | None, typer.Argument(help="networks \\[all]")]
@@ -31,8 +31,9 @@ def command(names: _Names = None, json: _Json = False, markdown: _Markdown = Fal
     from bamgate.networks.paper import SIZES, images_of
 
     if json and markdown:
-        raise UsageError("--json and --markdown are two forms of the same; give one of them")
+        raise UsageError("--json and --markdown exclude each other; give one of them")
     chosen = names or (list(dict.fromkeys(name for name, _ in SIZES)) if markdown else BACKBONES.names())
+    # All names first: counting the largest networks takes a while, and a wrong name at the end would waste it.
     for name in chosen:
         find_backbone(name)
     with err().status("") as status:
@@ -47,7 +48,7 @@ def command(names: _Names = None, json: _Json = False, markdown: _Markdown = Fal
 
 
 def _row(name: str, images: "Images", tell: Callable[[str], None]) -> dict[str, Any]:
-    """Figures of one network on one data set; a kind of attention that it has no place for is None."""
+    """Figures of one network on one data set; None for a kind of attention that the network cannot have."""
     from bamgate.networks.paper import KINDS, SIZES, compare
 
     tell(f"counting {name}")
@@ -66,7 +67,7 @@ def _row(name: str, images: "Images", tell: Callable[[str], None]) -> dict[str, 
 
 
 def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
-    """Counted on weights that are never drawn, so that the largest networks take no memory."""
+    """Parameters and MACs. The network is built without memory for its weights, however large it is."""
     import torch
 
     from bamgate.config import AttentionConfig
@@ -87,10 +88,10 @@ def _count(name: str, kind: str, images: "Images") -> dict[str, Any] | None:
         try:
             with torch.device("meta"):
                 model = build()
-        except NotImplementedError:  # torchvision's RegNets read values while they are built
+        except NotImplementedError:  # torchvision's RegNets read values during construction, which meta tensors lack
             model = build()
     except UsageError:
-        # Another library's network may have no stages, and its blocks are not known.
+        # A network of another library may have no stages, and its blocks are unknown.
         if attention.placement == "block" or kind == "extra block" or (":" in name and kind != "plain"):
             return None
         raise
@@ -126,7 +127,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
 
 
 def _beside(cell: dict[str, Any]) -> tuple[str, str, str, str]:
-    """Our parameters and GMACs, each beside what is printed and its mark."""
+    """Our parameters and GMACs, each followed by the printed figure and its mark."""
     printed, marks = cell.get("printed", {}), cell.get("agreement", {})
     figures = {name: f"{printed[name]} {mark}" for name, mark in marks.items()}
     parameters, gflops = (figures.get(name, "-") for name in ("parameters", "gflops"))
@@ -156,7 +157,7 @@ def _markdown(rows: list[dict[str, Any]]) -> str:
 
 
 def _pair(cell: dict[str, Any] | None) -> str:
-    """Ours, and below it what is printed where the paper prints something."""
+    """Our figures and, if the paper has any, its figures below them."""
     if not cell or "printed" not in cell:
         return _figures(cell)
     return f"{_figures(cell)}<br>{_printed(cell)}"

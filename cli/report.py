@@ -1,4 +1,4 @@
-"""`bamgate report` and `bamgate reproduce`: the answer on paper, and every number of it again."""
+"""`bamgate report` and `bamgate reproduce`: write a study's report, and recompute every number in it."""
 
 import shlex
 from pathlib import Path
@@ -8,21 +8,21 @@ import typer
 
 from bamgate.errors import printable
 
-HELP = """Write a study's report: report.html (opens alone), report.md, report.tex, tables, figures, and stats.json.
+HELP = """Write a study's report: report.html (self-contained), report.md, report.tex, tables, figures, and stats.json.
 
-It opens with the question, the verdict and how sure it is. Several folders of one study are joined. Folders of
-`bamgate run` are compared by gate.
+It starts with the question, the verdict and how certain it is. Several folders of one study are joined. In folders of
+`bamgate run` the arms are the gates.
 
 Example: bamgate report runs/quick
 """
 REPRODUCE_HELP = """Recompute every number of a report from the CSV files of its runs, and compare.
 
-Says "all equal", or what differs and by how much. Wording and pictures are compared only if the version of bamgate
-that wrote the report is the one that runs. Exit codes: 0 equal; 5 something differs; 4 data missing or damaged.
+It prints "all equal", or what differs and by how much. Wording and pictures are compared only if the same version of
+bamgate wrote the report. Exit codes: 0 equal; 5 something differs; 4 data missing or damaged.
 
 Example: bamgate reproduce runs/quick
 """
-SHOWN = 20  # differences
+SHOWN = 20  # differences; the others are counted only
 
 _Folders = Annotated[list[Path], typer.Argument(help="folder of a study or of runs; several are joined")]
 _Reference = Annotated[str | None, typer.Option("--reference", help="arm to compare with [the study's, or sigmoid]")]
@@ -96,7 +96,7 @@ def reproduce(folders: _Folders, report: _Report = None, json: _Json = False) ->
 
 
 def found(folder: Path) -> Path:
-    """The folder, or the one in runs/ that is called so; UsageError where there is none."""
+    """The folder, or the one of this name in runs/; UsageError if there is neither."""
     from bamgate.errors import UsageError, nearest
 
     if folder.is_dir():

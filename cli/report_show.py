@@ -1,4 +1,4 @@
-"""What `bamgate report` reads, and its table for the terminal."""
+"""What `bamgate report` reads, and the table that it shows in the terminal."""
 
 import contextlib
 import errno
@@ -29,7 +29,7 @@ class Asked(NamedTuple):
 
 
 def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
-    """The comparison that was asked for, with its rows; tables that lag behind the cells are rebuilt first."""
+    """The requested comparison and its rows; tables that lack finished cells are rebuilt first."""
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("the same folder is given twice")
     for folder in folders:
@@ -37,7 +37,9 @@ def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
     require_one_listing(folders)
     with contextlib.ExitStack() as stack:
         for folder in folders:
-            if os.access(folder, os.W_OK):  # a study at work writes its tables in the meantime
+            # Hold the folder while reading, so that a running study does not rewrite its tables in between. A read-only
+            # folder has no writer.
+            if os.access(folder, os.W_OK):
                 stack.enter_context(sole_writer(folder, patience_s=PATIENCE_S))
         runs = read_runs(folders)
         design = design_of(folders, runs, asked.reference)
@@ -46,10 +48,10 @@ def read(folders: Sequence[Path], asked: Asked) -> tuple[Design, Records]:
 
 
 def _refresh(folder: Path) -> None:
-    """Rebuild tables that lack cells which have ended since. DataError if a table contradicts its cells."""
+    """Rebuild tables that lack finished cells. DataError if a table contradicts its cells."""
     has_ended = next(folder.glob("cells/*/result.json"), None) is not None
     if not has_ended and not (folder / "runs.csv").is_file():
-        raise UsageError(f"{folder} has no runs.csv and no finished cells; `bamgate study run` makes them")
+        raise UsageError(f"{folder} has no runs.csv and no finished cells; run `bamgate study run` first")
     if has_ended and not tables_are_current(folder):
         _rebuild(folder)
 
@@ -60,7 +62,7 @@ def _rebuild(folder: Path) -> None:
     except TryAgainError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise UsageError(
-                f"the tables of {folder} lack cells that have ended, and the folder cannot be written: "
+                f"the tables of {folder} lack finished cells, and the folder is not writable; "
                 "make it writable, or report a copy of it"
             ) from None
         raise
@@ -75,7 +77,7 @@ def _where(given: Sequence[str]) -> dict[str, str]:
 
 
 def show_verdicts(stats: dict[str, Any]) -> None:
-    """The first sentence, then a row a comparison."""
+    """Show the question, the verdict, and one row per comparison."""
     console, head = out(), headline_words(stats)
     console.print(stats["design"]["question"], markup=False)
     for text in head:
@@ -96,5 +98,5 @@ def show_verdicts(stats: dict[str, Any]) -> None:
         sentence = ascii_signs(verdict_sentence(row["verdict_new"]))
         console.print(f"{row['arm']} over all contexts: {sentence}", markup=False)
     if not stats["design"]["rope_declared"]:
-        note = f"no margin was declared: {margin(stats['design']['rope'])} was taken as too small to matter (--rope)"
+        note = f"no margin was declared: {margin(stats['design']['rope'])} is taken as too small to matter (--rope)"
         err().print(ascii_signs(note), markup=False)

@@ -1,4 +1,4 @@
-"""Command-line options made from the configuration's own fields: no second list of names, types or defaults."""
+"""Command-line options made from the fields of the configuration: there is no second list of names or defaults."""
 
 import functools
 import inspect
@@ -14,7 +14,8 @@ PANELS = {"": "Design", "attention": "Attention", "training": "Training"}
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give `command(settings, ...)` one option for each configuration field, and collect what was given."""
+    """Give `command(settings, ...)` one option per configuration field; it gets the options that the user gave."""
+    # typer reads the signature of a function. So make one with a parameter for each field.
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
     parameters = [_parameter(name, field) for name, field in FIELDS.items()] + own
 
@@ -25,7 +26,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-    del wrapper.__wrapped__  # typer would look through to the command's own annotations
+    del wrapper.__wrapped__  # otherwise typer would follow it to the command's own annotations
     return wrapper
 
 
@@ -41,22 +42,23 @@ def _parameter(name: str, field: Field) -> inspect.Parameter:
 
 def _help(name: str, field: Field) -> str:
     choices = f" ({' | '.join(field.rule.choices)})" if field.rule.choices else ""
-    # Training defaults come from the recipe, so no single one can be named.
+    # Defaults of training options depend on the recipe, and that of the network on the data set: show none.
     fixed = field.section != "training" and field.default is not None and name != "model"
     return field.rule.help + choices + (f" \\[{field.default}]" if fixed else "")
 
 
 def _parsed(name: str, value: Any) -> Any:
+    # typer has no option for a list in one word; other kinds it has converted already.
     if value is None or FIELDS[name].kind is not tuple:
         return value
     try:
         return tuple(float(part) for part in value.split(","))
     except ValueError:
-        raise UsageError(f"{name} {value!r} cannot be read (allowed: numbers with commas, as 60,120)") from None
+        raise UsageError(f"{name} {value!r} cannot be read (allowed: numbers separated by commas, as 60,120)") from None
 
 
 def as_options(settings: Settings) -> str:
-    """Settings as the options that give them."""
+    """Settings as the command-line options that set them."""
     words = []
     for name, value in settings.items():
         dashed = name.replace("_", "-")

@@ -1,7 +1,7 @@
-"""Ctrl-C and termination: the first asks for a stop at the next step boundary, a second Ctrl-C leaves at once.
+"""Ctrl-C and termination: the first signal asks for a stop after the present step, a second Ctrl-C exits at once.
 
-Before anybody asks, while libraries and data are loaded, there is nothing to save, and the first leaves at once too.
-A signal that was ignored when the process began stays so: `nohup` and a shell's `&` have asked for that.
+While libraries and data are loaded there is nothing to save, so the first signal exits at once too. A signal that was
+ignored when the process started stays ignored: that is what `nohup` and a shell's `&` ask for.
 """
 
 import signal
@@ -14,10 +14,13 @@ _GRACEFUL = [name for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasa
 
 
 class StopRequest:
-    """While it is entered, signals only leave a note here; `received` is the first one's name.
+    """Inside this context signals are only recorded; `received` is the name of the first one.
+
+    Calling it says whether a signal has come. The first call also means that training has started: from then on there
+    is something to save.
 
     Args:
-        always: names of signals that are heard even if they were ignored, as a worker hears its parent.
+        always: names of signals that are recorded even if they were ignored: a trainer process obeys its parent.
     """
 
     def __init__(self, always: tuple[str, ...] = ()) -> None:
@@ -43,12 +46,13 @@ class StopRequest:
     ) -> None:
         for number, handler in self._former.items():
             signal.signal(number, handler)
-        # Whatever has come of it on its way: a library may have made an error of its own of it.
+        # Any exception counts: a library may have turned the KeyboardInterrupt into an error of its own.
         if kind is not None and self._left_at_once:
-            typer.echo(f"{self.received}: stopped before training. The same command begins it.", err=True)
+            typer.echo(f"{self.received}: stopped before training. The same command starts it.", err=True)
             raise typer.Exit(130 if self.received == "SIGINT" else 75) from None
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        # Schedulers repeat SIGTERM, so only a second Ctrl-C means "now".
         if self.received and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.received = self.received or signal.Signals(number).name

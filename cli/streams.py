@@ -1,6 +1,6 @@
-"""stdout and stderr that print any text and never break off a command; what stdout lost is said at the end.
+"""stdout and stderr that accept any text and never interrupt a command; at the end it says if stdout lost something.
 
-A screen may go away while a network trains, and a disk may be full: neither is a reason to stop in the middle.
+A terminal may close while a network trains, and a disk may be full. Neither is a reason to stop in the middle.
 """
 
 import codecs
@@ -12,15 +12,19 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
-PLAIN = {  # for terminals that have ASCII or Latin letters only
+PLAIN = {  # replacements for terminals that can show only ASCII or Latin letters
     "±": "+-", "×": "x", "−": "-", "–": "-", "—": "-", "…": "...", "→": "->", "≤": "<=", "≥": ">=", "≈": "~",
     "·": "*", "•": "*", "“": '"', "”": '"', "‘": "'", "’": "'",
 }  # fmt: skip
-LOST = 75  # exit code where all is done, and could not be printed
+LOST = 75  # exit code if everything is done, but could not be printed
 
 
 class _Stream(io.RawIOBase):
-    """Writes to a file descriptor, and keeps the first error instead of raising it."""
+    """Writes to a file descriptor and keeps the first error instead of raising it.
+
+    Args:
+        lost: the first error; None if everything was written.
+    """
 
     def __init__(self, descriptor: int, lost: OSError | None) -> None:
         self.descriptor, self.lost = descriptor, lost
@@ -44,19 +48,21 @@ class _Stream(io.RawIOBase):
                 return None
             except OSError as error:
                 self.lost = error
+        # As if written: the buffer above must not keep it and try again.
         return len(data)
 
 
 @contextlib.contextmanager
 def lasting_streams() -> Iterator[None]:
-    """stdout and stderr as this module says. An end with exit code 0 becomes `LOST` where data could not be printed.
+    """Replace stdout and stderr inside this context. Exit code 0 becomes `LOST` if data could not be printed.
 
-    A reader that has left (`bamgate ... | head`) has seen what it wanted: that is a good end.
+    A reader that has left (`bamgate ... | head`) has seen what it wanted: that counts as success.
     """
     codecs.register_error("bamgate", _plainly)
     out, err = _Stream(1, _occupied(1)), _Stream(2, _occupied(2))
     _occupied(0)
-    ours = [sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__]  # or somebody's who calls from Python
+    # If the caller has replaced a stream, as pytest does, it stays as it is.
+    ours = [sys.stdout is sys.__stdout__, sys.stderr is sys.__stderr__]
     if ours[0]:
         sys.stdout = _text(out, sys.stdout)
     if ours[1]:
@@ -73,7 +79,11 @@ def lasting_streams() -> Iterator[None]:
 
 
 def _occupied(descriptor: int) -> OSError | None:
-    """The error of a descriptor that is closed; it is taken then, since the next file that is opened would get it."""
+    """The error if a descriptor is closed; None if it is open.
+
+    A closed one is opened on /dev/null. Otherwise the next file that is opened would get its number, and with it all
+    that is printed.
+    """
     try:
         os.fstat(descriptor)
     except OSError as error:
@@ -98,7 +108,7 @@ def _text(stream: _Stream, before: TextIO | None) -> io.TextIOWrapper:
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """What stands for characters that an encoding has not."""
+    """An error handler for encodings: what to print for characters that the encoding does not have."""
     assert isinstance(error, UnicodeEncodeError)
     missing = error.object[error.start : error.end]
     return "".join(PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode() for c in missing), error.end

@@ -83,15 +83,15 @@ def test_what_a_trainer_puts_around_the_weights_is_taken_off(trainer: str, plain
 UNCLEAR: dict[str, tuple[Callable[[State], Any], str]] = {
     "two tables": (
         lambda s: {"state_dict": s, "model": s},
-        "holds weights more than once (state_dict, model); save one of them alone",
+        "has several tables of weights (state_dict, model); save one of them alone",
     ),
     "two tables of unknown names": (
         lambda s: {"student": s, "teacher": s},
-        "holds weights more than once (student, teacher); save one of them alone",
+        "has several tables of weights (student, teacher); save one of them alone",
     ),
     "a loss beside the network": (
         lambda s: {**renamed(s, lambda n: f"model.{n}"), "loss.weight": torch.ones(3)},
-        "is no ResNet by torchvision's names",
+        "is not a ResNet with torchvision's names",
     ),
     "twice by one name": (
         lambda s: {**s, "_orig_mod.fc.bias": s["fc.bias"]},
@@ -103,7 +103,7 @@ UNCLEAR: dict[str, tuple[Callable[[State], Any], str]] = {
     ),
     "without values": (
         lambda s: {name: t.to("meta") for name, t in s.items()},
-        "does not fit the network: 122 not plain tensors with values (conv1.weight: on device meta, so without values",
+        "does not fit the network: 122 not plain tensors with values (conv1.weight: on device meta, which has no",
     ),
     "one number for a million millions": (
         lambda s: {**s, "fc.weight": torch.zeros(()).expand(1 << 20, 1 << 20)},
@@ -111,15 +111,18 @@ UNCLEAR: dict[str, tuple[Callable[[State], Any], str]] = {
     ),
     "no classes": (
         lambda s: {**s, "fc.weight": torch.zeros(0, 512), "fc.bias": torch.zeros(0)},
-        "fc.weight is 0x512, no weight of a ResNet",
+        "fc.weight is 0x512, which is not the shape of a ResNet's weight",
     ),
     "a number of NumPy's": (
         lambda s: {"state_dict": s, "best_prec1": np.float64(71.2)},
-        "holds objects that would run code of their own when they are read (numpy._core.multiarray.scalar); where it "
-        "was made, save the weights alone: torch.save(model.state_dict(), NEW)",
+        "contains objects that would run their own code when they are read (numpy._core.multiarray.scalar); save the "
+        "weights alone, with the program that wrote it: torch.save(model.state_dict(), NEW)",
     ),
-    "options": (lambda s: {"state_dict": s, "args": argparse.Namespace(lr=0.1)}, "own when they are read (argparse.N"),
-    "a list": (lambda s: list(s.items()), "holds a list, no weights by name"),
+    "options": (
+        lambda s: {"state_dict": s, "args": argparse.Namespace(lr=0.1)},
+        "own code when they are read (argparse.N",
+    ),
+    "a list": (lambda s: list(s.items()), "holds a list, not weights by name"),
 }
 
 
@@ -163,7 +166,7 @@ def saved() -> bytes:
 
 
 OTHER_FILES = {
-    "nothing": (b"", "it is empty; fetch it again"),
+    "nothing": (b"", "it is empty; download it again"),
     "zeros": (bytes(5000), "it is nothing but zero bytes"),
     "a web page": (b"\n<!DOCTYPE html><html>403 Forbidden", "it is a web page: the server sent a message"),
     "a store's refusal": (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code>', "it is a web page"),
@@ -173,7 +176,7 @@ OTHER_FILES = {
     "zip": (a_zip(**{"a.txt": b"hello"}), "it is a zip archive of other files (a.txt); unpack it"),
     "a program": (
         a_zip(**{"x/constants.pkl": b"", "x/data.pkl": b""}),
-        "it is a TorchScript program, which holds code",
+        "it is a TorchScript program, which contains code",
     ),
     "half": (saved()[:9000], "it is cut short or damaged"),
     "safetensors": (save({"a": torch.zeros(1)}), "it is a safetensors file; give it a name that ends in .safetensors"),
@@ -189,14 +192,14 @@ OTHER_FILES = {
 def test_what_is_no_checkpoint_is_called_by_its_name(kind: str, tmp_path: Path) -> None:
     data, message = OTHER_FILES[kind]
     (tmp_path / "x.pth.tar").write_bytes(data)
-    refused(tmp_path / "x.pth.tar", f"is no whole checkpoint: {message}")
+    refused(tmp_path / "x.pth.tar", f"is not an intact checkpoint: {message}")
 
 
 @pytest.mark.parametrize("kind", ["nothing", "a web page", "a pointer", "gzip", "half"])
 def test_what_is_no_safetensors_file_is_too(kind: str, tmp_path: Path) -> None:
     data, message = OTHER_FILES[kind]
     (tmp_path / "x.safetensors").write_bytes(data)
-    refused(tmp_path / "x.safetensors", f"is no whole safetensors file: {message}")
+    refused(tmp_path / "x.safetensors", f"is not an intact safetensors file: {message}")
 
 
 def test_a_checkpoint_with_the_wrong_ending(tmp_path: Path) -> None:
@@ -216,7 +219,7 @@ def test_a_shape_that_nothing_in_the_file_has(tmp_path: Path) -> None:
     state = filled(network).state_dict()
     path = tmp_path / "x.safetensors"
     for name, value, message in [
-        ("num_classes", 1 << 40, "num_classes is 1099511627776, and no tensor beside it is as wide"),
+        ("num_classes", 1 << 40, "num_classes is 1099511627776, but no tensor in the file is as wide"),
         ("image_size", [1 << 40, 32], "image_size must be [height, width] in pixels, up to 16384 each"),
     ]:
         about = {**network.to_dict(), name: value}
@@ -225,7 +228,7 @@ def test_a_shape_that_nothing_in_the_file_has(tmp_path: Path) -> None:
         refused(path, message)
     header = json.dumps({"a": {"dtype": "F32", "shape": [1 << 20, 1 << 20], "data_offsets": [0, 4]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
-    refused(path, "is no whole safetensors file: SafetensorError")
+    refused(path, "is not an intact safetensors file: SafetensorError")
 
 
 @pytest.mark.parametrize("name", ["x.safetensors", "x.pth"])
@@ -260,6 +263,6 @@ def test_weights_of_ones_own_that_are_no_plain_tensors() -> None:
     net = filled(described())
     state = {**net.state_dict(), "classifier.bias": torch.zeros(10, device="meta")}
     with pytest.raises(
-        DataError, match=r"1 not plain tensors with values \(classifier.bias: on device meta, so withou"
+        DataError, match=r"1 not plain tensors with values \(classifier.bias: on device meta, which has"
     ):
         load_weights(net, state, "w")

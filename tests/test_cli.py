@@ -46,15 +46,15 @@ def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         (["--gate", "expr:z.real"], "bamgate: formula 'z.real': 'z.real' is not allowed (only numbers, z, pi, e, "),
         (["--gate", "expr:" + "z+" * 5000 + "z"], "has 10001 characters (at most 300)"),
         (["--gate", "tanh,tanh"], "bamgate: gate 'tanh,tanh' names a gate twice"),
-        (["--gate", "tanh,"], "bamgate: gate 'tanh,' has an empty name in it"),
-        (["--seeds", "4-0"], "bamgate: seeds '4-0': a range rises and holds at most 10,000 seeds"),
+        (["--gate", "tanh,"], "bamgate: gate 'tanh,' contains an empty name; remove the extra comma"),
+        (["--seeds", "4-0"], "bamgate: seeds '4-0': a range goes from a lower to a higher seed and has at most 10,000"),
         (["--seeds", "one"], "bamgate: seeds 'one' cannot be read (allowed: 0, 0-4 or 0,3,7-9)"),
         (["--lr", "-1"], "bamgate: lr must be above 0, got -1.0"),
         (["--lr", "nan"], "bamgate: lr must be above 0, got nan"),
         (["--epochs", "0"], "bamgate: epochs must be at least 1, got 0"),
         (
             ["--milestones", "a"],
-            "bamgate: milestones 'a' cannot be read (allowed: numbers with commas, as 60,120)",
+            "bamgate: milestones 'a' cannot be read (allowed: numbers separated by commas, as 60,120)",
         ),
         (
             ["--attention", "se", "--dilation", "2"],

@@ -53,8 +53,8 @@ def test_weights_do_not_run_their_gate(name: str, marker: Marker, tmp_path: Path
         line = refused(*command)
         assert f"{path}: gate " in line
         assert "is code" in line
-        assert "nothing of it was run; say --allow-code if you trust it, or name the code yourself: --gate" in line
-    with pytest.raises(UsageError, match="nothing of it was run"):
+        assert "none of it was run; pass --allow-code if you trust it, or name the code yourself: --gate" in line
+    with pytest.raises(UsageError, match="none of it was run"):
         load_model(path)
     assert not marker.was_run()
     assert not (tmp_path / "new.safetensors").exists()
@@ -69,14 +69,14 @@ def test_weights_run_their_gate_if_it_is_allowed_and_as_it_was(marker: Marker, t
     assert marker.was_run()
     marker.write("4")
     line = refused("evaluate", str(path), "--allow-code")
-    assert f"gate 'evil.py:g' is not the code that it was: the sha256 of {str(marker.file)!r} is another one" in line
-    assert "nothing of it was run" in line
+    assert f"gate 'evil.py:g' has changed: the sha256 of {str(marker.file)!r} is not the stored one" in line
+    assert "none of it was run" in line
     assert not marker.was_run()
 
 
 def test_weights_that_do_not_say_which_code_it_was(marker: Marker, tmp_path: Path) -> None:
     path = weights_with(tmp_path / "w.safetensors", marker, "evil.py:g", sha256=False)
-    with pytest.raises(UsageError, match="the sha256 of its source is not stored, so nothing of it was run"):
+    with pytest.raises(UsageError, match="the sha256 of its source is not stored, so none of it was run"):
         load_model(path, allow_code=True)
     assert not marker.was_run()
     load_model(path, gate=marker.spec)
@@ -87,9 +87,9 @@ def test_a_run_does_not_run_its_gate(run: tuple[Path, Marker], tmp_path: Path) -
     folder, marker = run
     for source in sources(folder):
         line = refused("evaluate", str(source))
-        assert f"gate 'own.py:g' is code ({marker.file}), and nothing of it was run" in line
+        assert f"gate 'own.py:g' is code ({marker.file}), and none of it was run" in line
         refused("convert", str(source), str(tmp_path / "new.safetensors"))
-        with pytest.raises(UsageError, match="nothing of it was run"):
+        with pytest.raises(UsageError, match="none of it was run"):
             load_model(source)
     assert not marker.was_run()
 
@@ -110,7 +110,7 @@ def test_a_run_is_evaluated_from_any_folder(
     shown = done("evaluate", str(folder), "--gate", marker.spec)
     assert [line.split()[-1] for line in shown.splitlines() if line.startswith("gate own.py:g")] == ["0"]
     other = Marker(tmp_path, name="own.py", factor="100")
-    assert "nothing of it was run" in refused("evaluate", str(folder), "--gate", other.spec)
+    assert "none of it was run" in refused("evaluate", str(folder), "--gate", other.spec)
     assert "gate own.py:g" in done("evaluate", str(folder), "--gate", other.spec, "--allow-code")
     assert done("convert", str(folder), str(tmp_path / "w.safetensors"), "--gate", marker.spec)
     assert done("evaluate", str(tmp_path / "w.safetensors"), "--allow-code") == table
@@ -124,7 +124,7 @@ def test_a_run_whose_code_has_changed_or_gone(run: tuple[Path, Marker], tmp_path
     text = file.read_text()
     mark = moved / "MARK"
     file.write_text(text.replace(str(run[1].mark), str(mark)))
-    assert "is not the code that it was" in refused("evaluate", str(folder), "--allow-code")
+    assert "has changed: the sha256 of" in refused("evaluate", str(folder), "--allow-code")
     file.unlink()
     line = refused("evaluate", str(folder), "--allow-code")
     assert f"the code of gate 'own.py:g' is not at {file} nor " in line
@@ -177,7 +177,7 @@ def test_settings_do_not_run_a_gate(
         monkeypatch.chdir(tmp_path / "else")
     line = refused("run", "--config", str(config), "--out", str(tmp_path / "rr"))
     assert line.startswith(f"{config}: gate ")
-    assert "is code, and nothing of it was run; say --allow-code if you trust it, or name it on the command" in line
+    assert "is code, and none of it was run; pass --allow-code if you trust it, or name it on the command" in line
     assert not marker.was_run()
     assert not (tmp_path / "rr").exists()
 
@@ -214,7 +214,7 @@ def test_a_study_file_does_not_run_a_gate(name: str, marker: Marker, tmp_path: P
         for command in STUDY_COMMANDS:
             line = refused("study", command[0], str(file), "--out", str(tmp_path / "out"), *command[1:])
             assert line == (
-                f"study tiny: gate {spec!r} is code, and nothing of it was run; say --allow-code if you trust it, "
+                f"study tiny: gate {spec!r} is code, and none of it was run; pass --allow-code if you trust it, "
                 "or write it as a formula (expr:...)"
             )
     assert not marker.was_run()
@@ -232,11 +232,11 @@ def begun(marker: Marker, tmp_path: Path) -> Path:
 
 def test_a_study_folder_does_not_run_a_gate(begun: Path, marker: Marker, tmp_path: Path) -> None:
     for words in (["run"], ["plan", "--no-measure"]):
-        assert "is code, and nothing of it was run" in refused("study", words[0], str(begun), *words[1:])
+        assert "is code, and none of it was run" in refused("study", words[0], str(begun), *words[1:])
     worker = bamgate("study", "work", str(begun))  # in a process of its own: it tells its parent on its stdout
     assert worker.returncode == 2
-    assert "is code, and nothing of it was run" in worker.stdout
-    assert "is code, and nothing of it was run" in refused("study", "add-seeds", str(begun), "1")
+    assert "is code, and none of it was run" in worker.stdout
+    assert "is code, and none of it was run" in refused("study", "add-seeds", str(begun), "1")
     done("study", "status", str(begun))
     done("study", "verify", str(begun))
     shutil.copytree(begun, tmp_path / "part")
@@ -265,11 +265,11 @@ def test_a_study_folder_finds_its_gate_from_anywhere(
     marker.write("4")
     for words in (["plan", str(begun), "--no-measure"], ["run", str(begun)], ["add-seeds", str(begun), "1"]):
         line = refused("study", *words, "--allow-code")
-        assert "gate './evil.py:g' is not the code that it was" in line
+        assert "gate './evil.py:g' has changed: the sha256 of" in line
     line = refused("study", "run", str(tmp_path / "tiny.toml"), "--out", str(begun), "--allow-code")
     assert line == (
         f"study tiny, arm 'code': gate './evil.py:g' is not the code it was when {begun} was begun, "
-        "and nothing of it was run; give it another name or choose another --out"
+        "and none of it was run; give it another name or choose another --out"
     )
     assert not marker.was_run()
 
@@ -319,7 +319,7 @@ def test_configurations_in_python_run_no_code(marker: Marker, tmp_path: Path) ->
     attention = AttentionConfig(gate=marker.spec)
     training = TrainingConfig(epochs=1, batch_size=32, train_limit=64)
     config = RunConfig(dataset="digits", attention=attention, training=training)
-    message = "is code, and nothing of it was run; pass the gate itself"
+    message = "is code, and none of it was run; pass the gate itself"
     with pytest.raises(UsageError, match=message):
         insert_attention(resnet18(), "stages", attention)
     with pytest.raises(UsageError, match=message):

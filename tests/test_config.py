@@ -79,13 +79,13 @@ def test_the_attention_decays_as_the_network_unless_told_otherwise() -> None:
         (training, {"lr": True}, "lr must be a number, got True"),
         (training, {"nesterov": 1}, "nesterov must be true or false, got 1"),
         (training, {"nesterov": "yes"}, "nesterov must be true or false, got 'yes'"),
-        (training, {"schedule": 3}, "schedule must be a text, got 3"),
+        (training, {"schedule": 3}, "schedule must be text, got 3"),
         (training, {"milestones": 60}, "milestones must be a list of numbers, got 60"),
         (training, {"milestones": ("60",)}, "milestones must be a list of numbers, got ('60',)"),
         (training, {"milestones": (True,)}, "milestones must be a list of numbers, got (True,)"),
         (AttentionConfig, {"reduction": "16"}, "reduction must be a whole number, got '16'"),
         (AttentionConfig, {"residual": 0}, "residual must be true or false, got 0"),
-        (RunConfig, {"dataset": 10, "training": RECIPES.get("quick")}, "dataset must be a text, got 10"),
+        (RunConfig, {"dataset": 10, "training": RECIPES.get("quick")}, "dataset must be text, got 10"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(kind: Any, fields: dict[str, Any], expected: str) -> None:
@@ -309,10 +309,10 @@ def test_an_attention_option_with_an_effect_is_taken(fields: dict[str, Any]) -> 
             {"crop_padding": 2},
             "crop_padding would have no effect: augment 'none' pads nothing; leave it out",
         ),
-        ({"schedule": "step", "milestones": (120, 60)}, "milestones must rise, got 120, 60"),
-        ({"schedule": "step", "milestones": (60, 60)}, "milestones must rise, got 60, 60"),
+        ({"schedule": "step", "milestones": (120, 60)}, "milestones must increase, got 120, 60"),
+        ({"schedule": "step", "milestones": (60, 60)}, "milestones must increase, got 60, 60"),
         ({"schedule": "step", "milestones": (60, 200)}, "milestones must be below epochs (200), got 60, 200"),
-        ({"schedule": "one-cycle"}, "schedule 'one-cycle' needs warmup_epochs above 0: its rising part"),
+        ({"schedule": "one-cycle"}, "schedule 'one-cycle' needs warmup_epochs above 0, the epochs of its rising part"),
         ({"epochs": 4, "warmup_epochs": 4}, "warmup_epochs must be below epochs (4), got 4"),
         ({"epochs": 4, "warmup_epochs": 4.5}, "warmup_epochs must be below epochs (4), got 4.5"),
         ({"nesterov": True, "momentum": 0.0}, "nesterov needs momentum above 0 (or leave it out: --no-nesterov)"),
@@ -364,8 +364,8 @@ def test_a_list_of_milestones_as_json_holds_it_is_taken() -> None:
     [
         (training, "epochs", "epochs must be a whole number, got None"),
         (training, "lr", "lr must be a number, got None"),
-        (AttentionConfig, "gate", "gate must be a text, got None"),
-        (AttentionConfig, "layout", "layout must be a text, got None"),
+        (AttentionConfig, "gate", "gate must be text, got None"),
+        (AttentionConfig, "layout", "layout must be text, got None"),
     ],
 )
 def test_none_is_no_value_where_nothing_would_fill_it_in(kind: Any, name: str, expected: str) -> None:

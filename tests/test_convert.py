@@ -111,7 +111,10 @@ def test_authors_weights_with_the_network_named(run: Run, tmp_path: Path) -> Non
     assert ": resnet50, attention none, gate none, " in out
     code, _, err = run(tmp_path / "out.safetensors", tmp_path / "back.pth")
     assert code == 2
-    assert "resnet50 has its strides elsewhere than the authors' code, by the same keys: train resnet50-v1.5" in err
+    assert (
+        "resnet50 has its strides in other layers than the authors' code, under the same keys; train resnet50-v1.5"
+        in err
+    )
 
 
 def test_what_is_refused_is_one_line_and_writes_nothing(run: Run, source: Source, tmp_path: Path) -> None:
@@ -119,16 +122,16 @@ def test_what_is_refused_is_one_line_and_writes_nothing(run: Run, source: Source
     dest = tmp_path / "out.safetensors"
     (tmp_path / "folder.pth").mkdir()
     for arguments, code, message in [
-        ((path, tmp_path / "x.onnx"), 2, "the ending names the format (allowed: .safetensors, .pth, .pth.tar)"),
+        ((path, tmp_path / "x.onnx"), 2, "the file extension sets the format (allowed: .safetensors, .pth, .pth.tar)"),
         ((path, tmp_path / "no" / "x.pth"), 2, "x.pth': there is no folder '"),
         ((path, tmp_path / "folder.pth"), 2, "folder.pth' is a folder; name a file"),
-        ((path, path), 2, "source.safetensors' exists; --force replaces it"),
+        ((path, path), 2, "source.safetensors' already exists; pass --force to replace it"),
         ((path, dest, "--layout", "papper"), 2, "unknown layout 'papper'; did you mean 'paper'? (allowed: paper, coun"),
         ((path, dest, "--model", "resnet8"), 2, "model 'resnet8' would have no effect"),
         ((path, dest, "--gate", "sigmoid"), 2, "gate 'sigmoid' is not the function that these weights were trained"),
         ((path, tmp_path / "x.pth"), 2, "the authors' code has no resnet8"),
         ((tmp_path / "nowhere", dest), 2, "there is no file or folder '"),
-        ((Path(__file__), dest), 4, "test_convert.py is no whole checkpoint"),
+        ((Path(__file__), dest), 4, "test_convert.py is not an intact checkpoint"),
     ]:
         before = sorted(tmp_path.rglob("*"))
         found = run(*arguments)

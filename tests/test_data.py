@@ -211,7 +211,7 @@ def test_a_missing_file_says_which_folder_and_which_command(cifar_root: Path) ->
         DATASETS.get("cifar100").load(cifar_root)
     assert str(caught.value) == (
         f"{path} is missing; `bamgate data get cifar100` downloads it, or put the official files into {path.parent} "
-        f"(--data-dir or BAMGATE_DATA names another folder than {cifar_root})"
+        f"(--data-dir or BAMGATE_DATA sets another folder than {cifar_root})"
     )
 
 

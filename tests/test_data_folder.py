@@ -12,7 +12,7 @@ from bamgate.data import default_root, find_dataset
 from bamgate.data.memory import cifar, digits, fashion
 from bamgate.errors import DataError, UsageError
 
-NEEDED = "there is no home folder to keep data sets in (HOME is not set); name --data-dir or set BAMGATE_DATA"
+NEEDED = "there is no home folder for data sets (HOME is not set); pass --data-dir or set BAMGATE_DATA"
 # A container's user: no HOME, and an id that no file knows.
 NOBODY = "import os; os.getuid = lambda: 54321; from bamgate.cli.app import main; main()"
 
@@ -63,7 +63,7 @@ def test_a_data_folder_in_a_home_that_is_not_there_is_named(monkeypatch: pytest.
     monkeypatch.setenv("BAMGATE_DATA", "~/sets")
     with pytest.raises(UsageError) as caught:
         default_root()
-    assert str(caught.value) == "BAMGATE_DATA is '~/sets', and there is no such home; name the whole path"
+    assert str(caught.value) == "BAMGATE_DATA is '~/sets', but there is no such home; give the full path"
 
 
 FAILS = Path("/proc/self/mem")  # reading it from its beginning is an input/output error, as of a failing disk

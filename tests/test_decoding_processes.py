@@ -121,8 +121,8 @@ def test_a_worker_that_dies_is_one_line_that_says_how_to_go_on(workers: Any) -> 
         lose_one()
     assert str(caught.value).startswith("a process that decodes images has died (DataLoader worker (pid")
     assert str(caught.value).endswith(
-        f"killed by signal: Killed); if something was short, {WAY_OUT}. "
-        "The same command goes on from the last checkpoint"
+        f"killed by signal: Killed); if the machine ran short of something, {WAY_OUT}. "
+        "The same command resumes from the last checkpoint"
     )
     assert "\n" not in str(caught.value)
 

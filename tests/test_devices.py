@@ -92,7 +92,7 @@ def test_the_plain_loop_of_the_bench_keeps_torchs_switches(current: list[torch.d
 
 
 def test_the_arithmetic_is_said(current: list[torch.device]) -> None:
-    assert describe_arithmetic() == "TF32 in convolutions, whatever kernels cuDNN takes"
+    assert describe_arithmetic() == "TF32 in convolutions, whichever kernels cuDNN chooses"
     with exact_arithmetic(GPU):
         assert describe_arithmetic() == "no TF32, the same kernels each time"
 

@@ -25,7 +25,7 @@ BATCH, CHANNELS, POSITIONS = "depends on the rest of the batch", "mixes channels
 SEVERAL = "gives different values for the same input"
 STATE = "changes its own state (a buffer or parameter) when it is called"
 MORE = "gives a value that depends on more than its logit"
-IN_PLACE = "fails: it changes its input in place; give back a new tensor, as z.tanh() does and z.tanh_() does not"
+IN_PLACE = "fails: it changes its input in place; return a new tensor, as z.tanh() does and z.tanh_() does not"
 
 
 def refusal(build: Callable[[], nn.Module]) -> str:
@@ -99,7 +99,7 @@ def test_a_function_that_is_no_gate_is_refused_with_what_is_wrong(name: str) -> 
     found = refusal(function(code))
     assert found.startswith(expected)
     if expected in (BATCH, CHANNELS, POSITIONS, STATE, SEVERAL):
-        rule = "a gate is one function of each logit alone: elementwise, always the same, without state of its own"
+        rule = "a gate is one function of each logit alone: elementwise, always the same, with no state of its own"
         assert found == f"{expected}; {rule}"
 
 
@@ -210,7 +210,7 @@ class Lazy(nn.Module):
         (Counts, STATE),
         (Running, STATE),
         (Remembers, SEVERAL),
-        (Lazy, "has a lazy parameter, whose shape its first input would decide"),
+        (Lazy, "has a lazy parameter, whose shape depends on its first input"),
         (nn.LazyBatchNorm2d, "has a lazy parameter"),
         (lambda: nn.BatchNorm2d(3), STATE),
         (lambda: nn.Conv2d(3, 3, 1), "fails on a (1, 4, 6, 3) tensor: RuntimeError: Given groups=1"),
@@ -221,7 +221,7 @@ class Lazy(nn.Module):
         (nn.Softmin, CHANNELS),
         (lambda: nn.PReLU(3), "fails on a (1, 4, 6, 3) tensor"),
         (lambda: nn.Hardsigmoid(inplace=True), IN_PLACE),
-        (lambda: torch.tanh, "must be made as an nn.Module, got builtin_function_or_method"),
+        (lambda: torch.tanh, "must be built as an nn.Module, got builtin_function_or_method"),
     ],
 )
 def test_a_module_that_is_no_gate_is_refused_with_what_is_wrong(build: Any, expected: str) -> None:

@@ -17,8 +17,8 @@ from bamgate.gates.elementwise import require_elementwise
 from bamgate.gates.identity import fingerprint
 
 DRAWS = "draws random numbers when it is called"
-COUNTS = "keeps count of its calls, or of what it is given"
-ANOTHER = "is another function for each module that is made, or after each first input"
+COUNTS = "keeps count of its calls or inputs"
+ANOTHER = "is a different function in each module that is built, or depends on its first input"
 DRAWN = np.random.default_rng(0)
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Any], str]] = {
     "noise by numpy": (lambda z: torch.sigmoid(z + 0.01 * DRAWN.random()), SEVERAL),

@@ -75,7 +75,7 @@ def test_a_class_without_images_counts_nothing() -> None:
 def test_answers_that_are_not_finite_are_named(value: float) -> None:
     logits = FOUR.clone()
     logits[1, 2] = value
-    with pytest.raises(DataError, match=r"^the network's answers are not finite for 1 of 4 images: it has diverged$"):
+    with pytest.raises(DataError, match=r"^the network's outputs are not finite for 1 of 4 images: it has diverged$"):
         score(logits, LABELS)
 
 

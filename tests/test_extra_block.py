@@ -146,7 +146,7 @@ def test_densenet_has_none() -> None:
 
 def test_a_network_that_offers_no_block_of_its_own_is_refused_and_not_left_plain() -> None:
     stages = [Stage("one", nn.Conv2d(3, 4, 1), 4), Stage("two", nn.Conv2d(4, 4, 1), 4)]
-    with pytest.raises(UsageError, match="no block of this network leaves its map's shape as it is"):
+    with pytest.raises(UsageError, match="no block of this network keeps the shape of its map"):
         StagedNet(nn.Identity(), stages, num_classes=2, sites=Sites(extra=ExtraBlock))
 
 

@@ -85,41 +85,41 @@ def _more_classes(root: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
-        (_remove("train"), "{root} has no train/; images go into {root}/train/CLASS/ and {root}/val/CLASS/"),
-        (_remove("val"), "{root} has no val/ (nor test/); images go into {root}/train/CLASS/ and {root}/val/CLASS/"),
+        (_remove("train"), "{root} has no train/; put images into {root}/train/CLASS/ and {root}/val/CLASS/"),
+        (_remove("val"), "{root} has no val/ (nor test/); put images into {root}/train/CLASS/ and {root}/val/CLASS/"),
         (
             _empty,
-            "the class folder {root}/val/class-1 is empty; put images into it or remove it from both splits",
+            "the class folder {root}/val/class-1 is empty; put images into it, or remove it from both splits",
         ),
         (
             _remove("val", "class-2"),
-            "{root} has 1 class in train/ that val/ has not: class-2; both need the same",
+            "{root} has 1 class in train/ but not in val/: class-2; both need the same",
         ),
-        (_remove("train", "class-0"), "{root} has 1 class in val/ that train/ has not: class-0; both need the same"),
+        (_remove("train", "class-0"), "{root} has 1 class in val/ but not in train/: class-0; both need the same"),
         (
             _more_classes,
-            "{root} has 7 classes in train/ that val/ has not: more-0, more-1, more-2, more-3, more-4, ...; "
+            "{root} has 7 classes in train/ but not in val/: more-0, more-1, more-2, more-3, more-4, ...; "
             "both need the same",
         ),
-        (_flat, "{root}/val holds 3 files but no class folders; each image goes into {root}/val/CLASS/"),
-        (_no_classes, "{root}/train holds no class folders; each image goes into {root}/train/CLASS/"),
+        (_flat, "{root}/val holds 3 files but no class folders; put each image into {root}/val/CLASS/"),
+        (_no_classes, "{root}/train holds no class folders; put each image into {root}/train/CLASS/"),
         (
             _write("train", "readme.txt"),
-            "{root}/train/readme.txt stands beside the class folders; move it into one or away",
+            "{root}/train/readme.txt is beside the class folders; move it into one of them or away",
         ),
         (
             _write("train", "class-0", "notes.txt"),
-            "{root}/train/class-0/notes.txt is no image by its name (allowed: "
+            "{root}/train/class-0/notes.txt does not have the name of an image (allowed: "
             ".bmp, .gif, .jpeg, .jpg, .pgm, .png, .ppm, .tif, .tiff, .webp); move it away",
         ),
         (
             lambda root: (root / "val" / "class-0" / "more").mkdir(),
-            "{root}/val/class-0/more is a folder; the images of a class stand side by side in {root}/val/class-0",
+            "{root}/val/class-0/more is a folder; put the images of a class directly into {root}/val/class-0",
         ),
         (
             lambda root: shutil.rmtree(root),
-            "there is no folder {root}; images go into {root}/train/CLASS/ and {root}/val/CLASS/ "
-            "(--data-dir or BAMGATE_DATA names another folder than {root.parent})",
+            "there is no folder {root}; put images into {root}/train/CLASS/ and {root}/val/CLASS/ "
+            "(--data-dir or BAMGATE_DATA sets another folder than {root.parent})",
         ),
     ],
 )
@@ -132,7 +132,7 @@ def test_what_is_wrong_with_a_folder_is_named(root: Path, damage: Any, expected:
 def test_a_name_is_one_folder_of_the_data_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         find_dataset(name, tmp_path)
-    assert str(caught.value) == f"dataset {name!r} must name one folder in the data folder (--data-dir): folder:NAME"
+    assert str(caught.value) == f"dataset {name!r} must name one folder in the data folder (--data-dir), as folder:NAME"
 
 
 def test_a_link_that_leads_nowhere_is_named(root: Path) -> None:
@@ -182,7 +182,7 @@ def test_imagenet_with_too_few_classes_and_with_a_flat_val(tmp_path: Path) -> No
         find_dataset("imagenet", tmp_path).load(tmp_path)
     assert str(caught.value) == (
         f"{root} has 3 classes, ImageNet-1K has 1,000; "
-        "complete it, or use it as a data set of its own: --dataset folder:imagenet"
+        "complete it, or use it as your own data set: --dataset folder:imagenet"
     )
     save(root / "val" / "ILSVRC2012_val_00000001.JPEG", smooth(0, 9, 9))
     with pytest.raises(DataError, match=r"val holds the validation images side by side.*sort them into class folders"):
@@ -279,7 +279,7 @@ def test_one_class_written_in_two_ways_is_named_so_that_it_shows(root: Path, bot
         shutil.copytree(root / "train" / composed, root / "train" / decomposed)
         shutil.copytree(root / "val" / decomposed, root / "val" / composed)
     assert refusal(root) == (
-        f"{root} has a class {composed!r} that is written in two ways, 'cafe\\u0301' and 'caf\\xe9'; "
+        f"{root} has a class {composed!r} whose name is encoded in two ways, 'cafe\\u0301' and 'caf\\xe9'; "
         "rename the folders of one"
     )
 
@@ -299,16 +299,24 @@ def test_a_name_may_lie_about_the_format(tmp_path: Path) -> None:
             "cannot be decoded: image file is truncated",
         ),
         ("half.png", lambda path: cut_short(save(path, smooth(1, 60, 80))), "cannot be decoded: "),
-        ("text.jpg", lambda path: path.write_text("no image"), "cannot be decoded: it is no image of a known format"),
+        (
+            "text.jpg",
+            lambda path: path.write_text("no image"),
+            "cannot be decoded: it is not an image of a known format",
+        ),
         (
             "empty.jpg",
             lambda path: path.write_text(""),
-            "cannot be decoded: it is empty; put a whole file in its place",
+            "cannot be decoded: it is empty; replace the file with an intact one",
         ),
         ("head.jpg", lambda path: path.write_bytes(b"\xff\xd8\xff\xe0"), "cannot be decoded: "),
         ("gone.jpg", lambda path: None, "cannot be read: No such file or directory"),
-        ("dot.png", lambda path: save(path, Image.new("RGB", (1, 1))), "is 1x1 pixels; an image has at least 8 a side"),
-        ("thin.png", lambda path: save(path, Image.new("RGB", (7, 90))), "is 7x90 pixels; an image has at least 8"),
+        (
+            "dot.png",
+            lambda path: save(path, Image.new("RGB", (1, 1))),
+            "has 1x1 pixels; an image needs at least 8 per side",
+        ),
+        ("thin.png", lambda path: save(path, Image.new("RGB", (7, 90))), "has 7x90 pixels; an image needs at least 8"),
         ("float.tiff", lambda path: save(path, Image.new("F", (9, 9))), "its pixels are floating-point numbers"),
     ],
     ids=lambda value: value if isinstance(value, str) and "." in value[:12] else "",

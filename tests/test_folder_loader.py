@@ -109,7 +109,7 @@ def test_what_fits_no_folder_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         _loader(folder, augment="crop")
     assert str(caught.value) == (
-        "augment 'crop' is for images of one size; for image folders there are: none, resized-crop-flip"
+        "augment 'crop' is for images of one size (allowed for image folders: none, resized-crop-flip)"
     )
     with pytest.raises(UsageError) as caught:
         _loader(folder, batch_size=25)

@@ -96,14 +96,14 @@ def test_a_foreign_network_learns(name: str) -> None:
 
 CASES = [
     ("torchvision:resnet-50", "torchvision has no model 'resnet-50'; did you mean 'resnet50'? (its list_models() "),
-    ("timm:regnety_0004", "timm has no model 'regnety_0004'; did you mean 'regnety_004'? (its list_models() names "),
+    ("timm:regnety_0004", "timm has no model 'regnety_0004'; did you mean 'regnety_004'? (its list_models() lists "),
     ("tim:resnet50", "unknown library of networks 'tim'; did you mean 'timm'? (allowed: torchvision, timm)"),
     (":resnet50", "unknown library of networks '' (allowed: torchvision, timm)"),
     (
         "timm:resnet50.a1_in1k",
-        "timm has no model 'resnet50.a1_in1k'; did you mean 'resnet50'? ('a1_in1k' names trained weights, ",
+        "timm has no model 'resnet50.a1_in1k'; did you mean 'resnet50'? ('a1_in1k' names trained weights; ",
     ),
-    ("torchvision:", "torchvision has no model '' (its list_models() names "),
+    ("torchvision:", "torchvision has no model '' (its list_models() lists "),
 ]
 
 
@@ -124,32 +124,32 @@ def test_a_name_that_is_unknown_is_one_line_with_the_nearest(name: str, message:
             "torchvision:resnet18",
             SE,
             {},
-            "torchvision:resnet18: its blocks are not known here (allowed placement: bottleneck)",
+            "torchvision:resnet18: bamgate does not know its blocks (allowed placement: bottleneck)",
         ),
         (
             "torchvision:resnet18",
             AttentionConfig(placement="block"),
             {},
-            "torchvision:resnet18: its blocks are not known here (allowed placement: bottleneck)",
+            "torchvision:resnet18: bamgate does not know its blocks (allowed placement: bottleneck)",
         ),
         (
             "torchvision:resnet18",
             EXTRA_BLOCK,
             {},
-            "torchvision:resnet18: its blocks are not known here, so there is no extra one (allowed: bam, se, cbam)",
+            "torchvision:resnet18: bamgate does not know its blocks, so none can be added (allowed: bam, se, cbam)",
         ),
         (
             "torchvision:resnet18",
             PLAIN,
             {"in_channels": 1},
-            "torchvision:resnet18 takes images of 3 channels, these have 1",
+            "torchvision:resnet18 takes images with 3 channels, the data set has 1",
         ),
         (
             "torchvision:vit_b_16",
             BAM_PAPER,
             {},
-            "no stages found in VisionTransformer: a stage is two convolutions or more; name sites "
-            "(modules that put out maps: conv_proj)",
+            "no stages found in VisionTransformer: a stage has at least two convolutions; name sites "
+            "(modules whose outputs are maps: conv_proj)",
         ),
     ],
     ids=["se", "bam-block", "extra-block", "greyscale", "transformer"],

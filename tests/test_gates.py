@@ -221,7 +221,7 @@ def test_a_name_that_is_taken_is_refused_and_the_first_part_stays() -> None:
     parts.register("a", 1)
     with pytest.raises(UsageError) as caught:
         parts.register("a", 2)
-    assert str(caught.value) == "gate 'a' is registered already; choose another name"
+    assert str(caught.value) == "gate 'a' is already registered; choose another name"
     assert (parts.get("a"), parts.names(), "a" in parts, "b" in parts, list(parts)) == (1, ["a"], True, False, [1])
 
 

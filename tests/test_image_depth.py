@@ -85,7 +85,7 @@ def test_what_does_not_say_what_is_white_is_refused(tmp_path: Path, make: Any, r
     with pytest.raises(DataError) as caught:
         read_image(path)
     has = f"pixels have {reason}" if "bits" in reason else f"pixels are {reason}"
-    assert str(caught.value) == f"{path} cannot be used: its {has}, of which nobody knows which is white{WHITE}"
+    assert str(caught.value) == f"{path} cannot be used: its {has}, and which value is white is unknown{WHITE}"
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
@@ -100,7 +100,7 @@ def test_fewer_bits_in_16_are_refused(tmp_path: Path, bits: int, kind: str) -> N
         _png(path, 2 * (kind == "rgb.png"), np.stack([values] * 3, axis=2) if kind == "rgb.png" else values)
     with pytest.raises(DataError) as caught:
         read_image(path)
-    reason = "of its 16 bits the highest two are empty, so nobody knows its white"
+    reason = "the top two of its 16 bits are empty, so its white is unknown"
     assert str(caught.value) == f"{path} cannot be used: {reason}{WHITE}"
 
 

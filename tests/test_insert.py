@@ -263,21 +263,21 @@ def test_what_build_model_inserted_can_be_taken_out() -> None:
 
 
 CASES: list[tuple[str | list[str], str]] = [
-    ("frist", "unknown site 'frist'; did you mean 'first'? (at the top: first, twice, never, listed, named, flat, "
-     "pair, last)"),
+    ("frist", "unknown site 'frist'; did you mean 'first'? (at the top level: first, twice, never, listed, "
+     "named, flat, pair, last)"),
     ("", 'no sites are named (allowed: names of modules, or "stages")'),
-    ("listed.2", "unknown site 'listed.2'; did you mean 'listed.1'? (at the top: first, twice, never, listed, named, "
-     "flat, pair, last)"),
-    (["first", "first"], "site 'first' is named twice"),
-    ("twice", "site 'twice' is called 2 times in a forward pass; a site is called once"),
-    ("never", "site 'never' is never called in a forward pass; a site is called once"),
-    ("listed", "site 'listed' is a ModuleList; name the module after it or one inside"),
-    ("named", "site 'named' is a ModuleDict; name the module after it or one inside"),
-    ("flat", "site 'flat' puts out no map of shape B, C, H, W; choose a module that does"),
-    ("last", "site 'last' puts out no map of shape B, C, H, W; choose a module that does"),
-    ("pair", "site 'pair' puts out no map of shape B, C, H, W; choose a module that does"),
-    ("stages", "no stages found in Odd: a stage is two convolutions or more; name sites "
-    "(modules that put out maps: first, twice, twice, "
+    ("listed.2", "unknown site 'listed.2'; did you mean 'listed.1'? (at the top level: first, twice, never, listed, "
+     "named, flat, pair, last)"),
+    (["first", "first"], "site 'first' is named twice; name it once"),
+    ("twice", "site 'twice' is called 2 times in a forward pass; a site must be called exactly once"),
+    ("never", "site 'never' is never called in a forward pass; a site must be called exactly once"),
+    ("listed", "site 'listed' is a ModuleList; name the module after it, or one inside it"),
+    ("named", "site 'named' is a ModuleDict; name the module after it, or one inside it"),
+    ("flat", "the output of site 'flat' is not a map of shape B, C, H, W; choose a module that has one"),
+    ("last", "the output of site 'last' is not a map of shape B, C, H, W; choose a module that has one"),
+    ("pair", "the output of site 'pair' is not a map of shape B, C, H, W; choose a module that has one"),
+    ("stages", "no stages found in Odd: a stage has at least two convolutions; name sites "
+    "(modules whose outputs are maps: first, twice, twice, "
      "listed.0, listed.1, named.one)"),
 ]  # fmt: skip
 
@@ -312,7 +312,7 @@ def test_a_site_that_is_taken_is_one_line(prepare: Callable[[nn.Module], None], 
     before, keys = net(X), list(net.state_dict())
     with pytest.raises(UsageError) as caught:
         insert_attention(net, ["layer1", site], SE_4)
-    assert str(caught.value) == f"site {site!r} has a part called 'attention' already; remove it first"
+    assert str(caught.value) == f"site {site!r} already has a part called 'attention'; remove it first"
     assert list(net.state_dict()) == keys
     assert torch.equal(net(X), before)
 
@@ -335,12 +335,12 @@ def test_a_factory_that_fails_leaves_the_network_as_it_was() -> None:
     [
         (
             AttentionConfig(placement="block"),
-            "placement='block' would have no effect: the sites say where; leave it out",
+            "placement='block' would have no effect: the sites are given; leave it out",
         ),
         (AttentionConfig(name="none", gate="none"), "attention 'none' inserts nothing (allowed: bam, se, cbam)"),
         (
             AttentionConfig(name="extra-block", gate="none"),
-            "attention 'extra-block' needs one of our networks, by name (allowed: bam, se, cbam)",
+            "attention 'extra-block' needs a network of bamgate's own (allowed here: bam, se, cbam)",
         ),
     ],
 )

@@ -62,8 +62,8 @@ def test_maps_with_channels_last_are_refused_and_others_taken(channels: int, siz
         with pytest.raises(UsageError) as error:
             insert_attention(net, site, SE_4)
         assert str(error.value) == (
-            f"site {site!r} puts out 1x56x56x{channels}, and the 56 are not its channels, as in B, H, W, C; attention "
-            "is for maps of shape B, C, H, W"
+            f"the output of site {site!r} is 1x56x56x{channels}, and the 56 are not its channels, as in B, H, W, C; "
+            "attention needs maps of shape B, C, H, W"
         )
         assert not hooks(net)
     assert channels_at(net, ["patches"]) == {"patches": channels}
@@ -90,14 +90,14 @@ class Pairs(nn.Module):
 def test_what_is_no_map_of_the_image_is_refused() -> None:
     net = Pairs()
     for site, what in [
-        ("weights", "puts out 1x2x784x784, and the 2 are not its channels"),
-        ("windows", "puts out no map of shape B, C, H, W; choose a module that does"),
-        ("frames", "puts out no map of shape B, C, H, W; choose a module that does"),
-        ("tokens", "puts out no map of shape B, C, H, W; choose a module that does"),
+        ("weights", "is 1x2x784x784, and the 2 are not its channels"),
+        ("windows", "is not a map of shape B, C, H, W; choose a module that has one"),
+        ("frames", "is not a map of shape B, C, H, W; choose a module that has one"),
+        ("tokens", "is not a map of shape B, C, H, W; choose a module that has one"),
     ]:
         with pytest.raises(UsageError) as error:
             channels_at(net, [site])
-        assert str(error.value).startswith(f"site {site!r} {what}")
+        assert str(error.value).startswith(f"the output of site {site!r} {what}")
         assert "\n" not in str(error.value)
 
 
@@ -120,7 +120,7 @@ def test_a_scripted_network_or_one_with_a_scripted_part_is_refused() -> None:
     part = nn.Sequential(nn.Conv2d(3, 4, 3), torch.jit.script(nn.ReLU()))
     for net, kind in ((whole, "RecursiveScriptModule"), (part, "Sequential")):
         with pytest.raises(
-            UsageError, match=rf"^{kind} holds a TorchScript program, which takes no hooks; insert, then"
+            UsageError, match=rf"^{kind} contains a TorchScript module, which takes no hooks; insert first, then"
         ):
             insert_attention(net, "0", BAM_4, torch.zeros(1, 3, 8, 8))
 
@@ -129,8 +129,8 @@ def test_without_evidence_a_site_is_refused() -> None:
     with pytest.raises(UsageError) as error:
         channels_at(Opaque(), ["site"], image(1, 3, 32, 32))
     assert str(error.value) == (
-        "site 'site' puts out 1x10x8x8, and neither images of another size nor the layers around it show that the 10 "
-        "are channels; name a convolution, or a block that ends with one"
+        "the output of site 'site' is 1x10x8x8, and neither images of another size nor the layers around it show that "
+        "the 10 are channels; name a convolution, or a block that ends with one"
     )
 
 
@@ -148,7 +148,9 @@ def test_timms_swin_is_refused_and_its_neighbours_taken() -> None:
     with torch.device("meta"):
         swin = timm.create_model("swin_tiny_patch4_window7_224")
         botnet = timm.create_model("botnet26t_256")
-    with pytest.raises(UsageError, match=r"^site 'layers\.0' puts out 1x56x56x96, and the 56 are not its channels"):
+    with pytest.raises(
+        UsageError, match=r"^the output of site 'layers\.0' is 1x56x56x96, and the 56 are not its channels"
+    ):
         insert_attention(swin, ["layers.0"], SE_4)
     x = torch.zeros(1, 3, 256, 256, device="meta")
     assert channels_at(botnet, ["stages.0", "stages.3"], x) == {"stages.0": 256, "stages.3": 2048}
@@ -245,7 +247,7 @@ def test_a_second_name_of_a_module_will_do(second: str, first: str) -> None:
     assert list(parts) == [second]
     assert net.get_submodule(f"{first}.attention") is parts[second]
     assert not torch.equal(net.eval()(x), before)
-    with pytest.raises(UsageError, match=f"^sites '{first}' and '{second}' are one module by two names; name it once$"):
+    with pytest.raises(UsageError, match=f"^sites '{first}' and '{second}' are two names of one module; name it once$"):
         channels_at(net, [first, second])
     assert remove_attention(net) == [first]
     assert list(net.state_dict()) == keys

@@ -97,7 +97,7 @@ def test_asked_to_stop_while_it_is_prepared(tmp_path: Path, number: signal.Signa
     output, errors = process.communicate(timeout=50)
     assert time.monotonic() - sent < 20
     assert (process.returncode, output) == (code, ""), errors
-    assert errors == f"{number.name}: stopped before training. The same command begins it.\n"
+    assert errors == f"{number.name}: stopped before training. The same command starts it.\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -155,8 +155,8 @@ def test_entries_that_differ_are_refused(after: str, name: str) -> None:
     with pytest.raises(UsageError) as error:
         convert_layout(network, net, after)
     assert str(error.value) == (
-        f"sites.layer2.spatial.final_norm.{name}: its 32 entries are up to 0.25 apart; "
-        "only layout 'counted' can hold that"
+        f"sites.layer2.spatial.final_norm.{name}: its 32 entries differ by up to 0.25; "
+        "only layout 'counted' can store that"
     )
 
 
@@ -164,7 +164,7 @@ def test_entries_that_are_no_numbers_are_refused() -> None:
     network, net = sample(layout="counted")
     with torch.no_grad():
         net.get_submodule("sites.layer1.spatial.final_norm").state_dict()["bias"].fill_(torch.nan)
-    with pytest.raises(UsageError, match="its 16 entries are up to nan apart"):
+    with pytest.raises(UsageError, match="its 16 entries differ by up to nan"):
         convert_layout(network, net, "paper")
 
 

@@ -41,7 +41,9 @@ def test_a_gate_by_name_where_a_part_is_wanted_says_what_to_write() -> None:
     ):
         BAM(64, gate="tanh")  # type: ignore[arg-type]
     net = resnet18()
-    with pytest.raises(UsageError, match=r"^attention must be an AttentionConfig or make a module .*, got 'bam'$"):
+    with pytest.raises(
+        UsageError, match=r"^attention must be an AttentionConfig or a function from channels to a module, got 'bam'$"
+    ):
         library.insert_attention(net, "stages", "bam")  # type: ignore[arg-type]
 
 
@@ -62,7 +64,7 @@ def test_maps_with_channels_last_are_refused() -> None:
     before = list(net.state_dict())
     with pytest.raises(
         UsageError,
-        match=r"^site 'features\.1' puts out 1x56x56x96, and the 56 are not its channels, as in B, H, W",
+        match=r"^the output of site 'features\.1' is 1x56x56x96, and the 56 are not its channels, as in B, H, W",
     ):
         library.insert_attention(net, ["features.1"], AttentionConfig(gate="tanh"))
     assert list(net.state_dict()) == before

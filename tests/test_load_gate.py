@@ -323,8 +323,8 @@ def test_two_plug_ins_may_not_share_a_name(site: Path) -> None:
     with pytest.raises(UsageError) as caught:
         plugin_gates()
     assert str(caught.value) in (
-        "two plug-ins bring a gate 'third': plug_one:swell and plug_two:swell",
-        "two plug-ins bring a gate 'third': plug_two:swell and plug_one:swell",
+        "two plug-ins provide a gate 'third': plug_one:swell and plug_two:swell",
+        "two plug-ins provide a gate 'third': plug_two:swell and plug_one:swell",
     )
 
 
@@ -341,14 +341,14 @@ def test_the_name_of_a_plug_in_holds_plain_characters(name: str) -> None:
         return
     with pytest.raises(UsageError) as caught:
         plugin_gates([point])
-    assert str(caught.value) == f"plug-in gate {name!r}: a name may hold a-z 0-9 _ . - only"
+    assert str(caught.value) == f"plug-in gate {name!r}: a name may contain only a-z 0-9 _ . -"
 
 
 def test_a_bad_name_in_an_installed_plug_in_is_found(site: Path) -> None:
     install(site, "plug-one", "My Gate = plug_one:swell", plug_one=CODE)
     with pytest.raises(UsageError) as caught:
         plugin_gates()
-    assert str(caught.value) == "plug-in gate 'My Gate': a name may hold a-z 0-9 _ . - only"
+    assert str(caught.value) == "plug-in gate 'My Gate': a name may contain only a-z 0-9 _ . -"
 
 
 # The command line, where a plug-in is met first.

@@ -8,8 +8,11 @@ from bamgate.cli import app
 from bamgate.errors import machine_fault
 
 FAULTS = [
-    (OSError(errno.EMFILE, "x", "a.json"), "Too many open files: 'a.json'; the same command goes on when that is put"),
-    (OSError(errno.EIO, "x"), "Input/output error; the same command goes on"),
+    (
+        OSError(errno.EMFILE, "x", "a.json"),
+        "Too many open files: 'a.json'; the same command resumes once that is fixed",
+    ),
+    (OSError(errno.EIO, "x"), "Input/output error; the same command resumes"),
     (BlockingIOError(errno.EAGAIN, "x"), "Resource temporarily unavailable; the same"),
     (MemoryError(), "there is no memory left; the same"),
     (RuntimeError("can't start new thread"), "no thread can be started; the same"),

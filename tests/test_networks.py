@@ -165,7 +165,7 @@ def test_images_above_64_pixels_get_the_large_stem(name: str) -> None:
 def test_vgg16_has_no_blocks() -> None:
     with pytest.raises(UsageError) as caught:
         on_meta("vgg16", SE)
-    assert str(caught.value) == ("vgg16 has no blocks, so placement 'block' has no place there (allowed: bottleneck)")
+    assert str(caught.value) == ("vgg16 has no blocks, so placement 'block' is not possible (allowed: bottleneck)")
 
 
 THIN = ("resnet8", "resnet20", "resnet32", "resnet56", "resnet110", "preresnet110", "densenet100-bc")

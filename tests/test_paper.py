@@ -179,7 +179,7 @@ def test_a_markdown_table_has_a_row_for_each_network_and_size(
 def test_json_and_markdown_together_are_refused(run: Run) -> None:
     code, out, err = run("models", "--json", "--markdown")
     assert (code, out) == (2, "")
-    assert err == "bamgate: --json and --markdown are two forms of the same; give one of them\n"
+    assert err == "bamgate: --json and --markdown exclude each other; give one of them\n"
 
 
 def test_each_kind_is_counted_as_it_is_built(run: Run) -> None:

@@ -85,7 +85,7 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
         ({"recipe": "quik"}, "unknown recipe 'quik'; did you mean 'quick'? (allowed: quick, cifar, imagenet)"),
         ({"gate": "tanh,tanh"}, "gate 'tanh,tanh' names a gate twice"),
         ({"gate": "expr:tanh( z ),tanh,expr:tanh(z)"}, "gate 'expr:tanh( z ),tanh,expr:tanh(z)' names a gate twice"),
-        ({"gate": "tanh,"}, "gate 'tanh,' has an empty name in it"),
+        ({"gate": "tanh,"}, "gate 'tanh,' contains an empty name; remove the extra comma"),
         ({"seeds": "0-"}, "seeds '0-' cannot be read (allowed: 0, 0-4 or 0,3,7-9)"),
         ({"epochs": 0}, "epochs must be at least 1, got 0"),
         ({"epochs": -3, "recipe": "cifar"}, "epochs must be at least 1, got -3"),
@@ -112,20 +112,23 @@ def test_options_win_over_the_file_and_the_file_over_the_recipe(toml: Path) -> N
         ({"dataset": "imagenet", "image_size": 7}, "image_size must be at least 8, got 7"),
         (
             {"dataset": "imagenet", "recipe": "cifar"},
-            "augment 'crop-flip' is for images of one size; for image folders there are: none, resized-crop-flip",
+            "augment 'crop-flip' is for images of one size (allowed for image folders: none, resized-crop-flip)",
         ),
         (
             {"dataset": "digits", "recipe": "imagenet", "batch_size": 8},
-            "augment 'resized-crop-flip' is for image folders; for images of one size there are: none, crop, crop-flip",
+            "augment 'resized-crop-flip' is for image folders (allowed for images of one size: none, crop, crop-flip)",
         ),
         (
             {"dataset": "imagenet", "crop_padding": 2},
             "crop_padding would have no effect: augment 'resized-crop-flip' pads nothing; leave it out",
         ),
-        ({"dataset": "folder:"}, "dataset 'folder:' must name one folder in the data folder (--data-dir): folder:NAME"),
+        (
+            {"dataset": "folder:"},
+            "dataset 'folder:' must name one folder in the data folder (--data-dir), as folder:NAME",
+        ),
         (
             {"recipe": "cifar", "schedule": "one-cycle"},
-            "schedule 'one-cycle' needs warmup_epochs above 0: its rising part",
+            "schedule 'one-cycle' needs warmup_epochs above 0, the epochs of its rising part",
         ),
     ],
 )

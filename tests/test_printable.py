@@ -94,14 +94,14 @@ def test_a_gate_with_control_characters_is_refused_before_it_is_run(
     (tmp_path / f"g{character}g.py").write_text(code)
     for spec in (f"g{character}g.py:f", f"expr:z{character}+z", f"my{character}mod:f", f"tanh{character}x"):
         line = refused("run", "--gate", spec, "--epochs", "1", "--out", str(tmp_path / "rr"))
-        assert "has control characters or line breaks in it; leave them out" in line
+        assert "contains control characters or line breaks; remove them" in line
         assert character not in line
     assert not (tmp_path / "MARK").exists()
     assert not (tmp_path / "rr").exists()
 
 
 def test_a_gate_whose_file_name_is_not_utf8(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"has control characters"):
+    with pytest.raises(UsageError, match=r"contains control characters"):
         load_gate("g\udcff.py:f")
 
 
@@ -109,7 +109,7 @@ def test_a_folder_that_drives_a_terminal(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     for words in (["run", "--epochs", "1"], ["study", "run", str(study_file(tmp_path))]):
         line = refused(*words, "--out", "runs/a\nb")
-        assert line == "--out 'runs/a\\nb' has control characters or line breaks in it; leave them out"
+        assert line == "--out 'runs/a\\nb' contains control characters or line breaks; remove them"
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
 
 
@@ -120,26 +120,24 @@ def test_texts_of_a_study_are_one_printable_line(key: str, tmp_path: Path) -> No
     path.write_text(text.replace(f'{key} = "{key[0]}"', f'{key} = "two\\nlines"'))
     with pytest.raises(UsageError) as caught:
         read_study(path)
-    assert str(caught.value).endswith(
-        f": {key} 'two\\nlines' has control characters or line breaks in it; leave them out"
-    )
+    assert str(caught.value).endswith(f": {key} 'two\\nlines' contains control characters or line breaks; remove them")
     path.write_text(text.replace(f'{key} = "{key[0]}"', f'{key} = "한국어 é \\u200d"'))
     read_study(path)
 
 
 def test_a_study_whose_file_name_drives_a_terminal(tmp_path: Path) -> None:
     path = study_file(tmp_path).rename(tmp_path / "t\x1b.toml")
-    with pytest.raises(UsageError, match=r"the study's file name 't.x1b' has control characters"):
+    with pytest.raises(UsageError, match=r"the study's file name 't.x1b' contains control characters"):
         read_study(path)
 
 
 def test_settings_are_printable() -> None:
-    with pytest.raises(UsageError, match=r"gate 'a\\x1b' has control characters"):
+    with pytest.raises(UsageError, match=r"gate 'a\\x1b' contains control characters"):
         AttentionConfig(gate="a\x1b")
 
 
 def test_stored_networks_are_printable() -> None:
-    with pytest.raises(DataError, match=r"gate 'a\\x1b' has control characters"):
+    with pytest.raises(DataError, match=r"gate 'a\\x1b' contains control characters"):
         Network.from_dict({**described().to_dict(), "attention": {"gate": "a\x1b"}}, "x.safetensors")
 
 
@@ -149,4 +147,4 @@ def test_a_class_folder_is_called_something_printable(tmp_path: Path) -> None:
         (root / split / "class-0").rename(root / split / "c\x1b[2J")
     with pytest.raises(DataError) as caught:
         find_dataset(f"folder:{root.name}", root.parent)
-    assert "has a class folder 'c\\x1b[2J': control characters in its name; rename it" in str(caught.value)
+    assert "has a class folder 'c\\x1b[2J' with control characters; rename it" in str(caught.value)

@@ -217,21 +217,23 @@ def test_other_networks_are_refused_by_name(stored: Callable[[Any], Path]) -> No
     with torch.device("meta"):
         deep, wide = (models.get_model(name, num_classes=2).state_dict() for name in ("resnet152", "wide_resnet50_2"))
     empty = {name: torch.zeros(tensor.shape) for name, tensor in deep.items()}
-    with pytest.raises(DataError, match="has 3-8-36-3 blocks of three convolutions, the second 64 channels wide: no"):
+    with pytest.raises(DataError, match="has 3-8-36-3 blocks of three convolutions, the second 64 channels wide, wh"):
         load_network(stored(empty))
     empty = {name: torch.zeros(tensor.shape) for name, tensor in wide.items()}
-    with pytest.raises(DataError, match="has 3-4-6-3 blocks of three convolutions, the second 128 channels wide: no"):
+    with pytest.raises(DataError, match="has 3-4-6-3 blocks of three convolutions, the second 128 channels wide, wh"):
         load_network(stored(empty))
     cbam = {"module.layer1.0.cbam.ChannelGate.mlp.1.weight": torch.zeros(4, 64)}
     with pytest.raises(DataError, match=r"holds the authors' CBAM \(module\.layer1\.0\.cbam\.ChannelGate\.mlp\.1"):
         load_network(stored({"state_dict": {**resnet18(), **cbam}}))
     with pytest.raises(DataError, match=r"it has no conv1\.weight, .*, fc\.weight; its keys: features\.0\.weight"):
         load_network(stored({"features.0.weight": torch.zeros(3)}))
-    with pytest.raises(DataError, match=r"conv1\.weight is 64x3x5x5; stems of 7x7 and 3x3 are known"):
+    with pytest.raises(DataError, match=r"conv1\.weight is 64x3x5x5; bamgate knows stems of 7x7 and 3x3"):
         load_network(stored(resnet18(**{"conv1.weight": torch.zeros(64, 3, 5, 5)})))
-    with pytest.raises(DataError, match=r"layer2\.0\.conv2\.weight is 128, no weight of a ResNet"):
+    with pytest.raises(
+        DataError, match=r"layer2\.0\.conv2\.weight is 128, which is not the shape of a ResNet's weight"
+    ):
         load_network(stored(resnet18(**{"layer2.0.conv2.weight": torch.zeros(128)})))
-    with pytest.raises(DataError, match=r"fc\.weight is scalar, no weight of a ResNet"):
+    with pytest.raises(DataError, match=r"fc\.weight is scalar, which is not the shape of a ResNet's weight"):
         load_network(stored(resnet18(**{"fc.weight": torch.tensor(1.0)})))
     with pytest.raises(DataError, match=r"holds fc\.bias twice, once as module\.fc\.bias"):
         load_network(stored(resnet18(**{"module.fc.bias": torch.zeros(10)})))
@@ -239,16 +241,16 @@ def test_other_networks_are_refused_by_name(stored: Callable[[Any], Path]) -> No
 
 def test_what_is_no_checkpoint(stored: Callable[[Any], Path], tmp_path: Path) -> None:
     for content, message in [
-        ([torch.zeros(3)], "holds a list, no weights by name"),
-        ({"state_dict": 3}, "holds no weights by name, nor a 'state_dict' of them; its keys: state_dict"),
+        ([torch.zeros(3)], "holds a list, not weights by name"),
+        ({"state_dict": 3}, "has no weights by name and no 'state_dict' of them; its keys: state_dict"),
         ({"a": 1}, "its keys: a"),
         ({1: torch.zeros(1)}, "its keys: 1"),
         ({}, "it has no conv1.weight"),
         (
             {"position": "{}", "model/fc.bias": torch.zeros(1)},
-            "is a run's checkpoint without its config.json beside it",
+            "is the checkpoint of a run, but its config.json is not beside it",
         ),
-        ({"best_prec1": np.float64(3), "state_dict": {}}, "holds objects that would run code of their own"),
+        ({"best_prec1": np.float64(3), "state_dict": {}}, "contains objects that would run their own code"),
     ]:
         with pytest.raises(DataError) as error:
             load_network(stored(content))
@@ -258,7 +260,7 @@ def test_what_is_no_checkpoint(stored: Callable[[Any], Path], tmp_path: Path) ->
     whole = path.read_bytes()
     for damaged in (b"", b"text", whole[:1000], whole[:-1000]):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"authors\.pth\.tar is no whole checkpoint") as error:
+        with pytest.raises(DataError, match=r"authors\.pth\.tar is not an intact checkpoint") as error:
             load_network(path)
         assert "\n" not in str(error.value)
 
@@ -266,31 +268,35 @@ def test_what_is_no_checkpoint(stored: Callable[[Any], Path], tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("model", "attention", "message"),
     [
-        ("resnet50", RELEASED, "resnet50 has its strides elsewhere than the authors' code, by the same keys: train re"),
-        ("resnext50-32x4d", RELEASED, "resnext50-32x4d has its strides elsewhere"),
+        (
+            "resnet50",
+            RELEASED,
+            "resnet50 has its strides in other layers than the authors' code, under the same keys; train re",
+        ),
+        ("resnext50-32x4d", RELEASED, "resnext50-32x4d has its strides in other layers"),
         (
             "resnext50-32x4d-v1.5",
             RELEASED,
-            "the authors' code has no resnext50-32x4d-v1.5 (it has: resnet18, resnet34,",
+            "the authors' code has no resnext50-32x4d-v1.5 (allowed: resnet18, resnet34,",
         ),
         ("resnet8", RELEASED, "the authors' code has no resnet8"),
         ("torchvision:resnet18", RELEASED, "the authors' code has no torchvision:resnet18"),
-        ("resnet18", AttentionConfig(name="se"), "the authors' code has attention 'bam' only, this network has 'se'"),
+        ("resnet18", AttentionConfig(name="se"), "the authors' code has only attention 'bam', this network has 'se'"),
         (
             "resnet18",
             replace(RELEASED, gate="tanh"),
-            "the authors' code has gate 'sigmoid' only, this network has 'tanh'",
+            "the authors' code has only gate 'sigmoid', this network has 'tanh'",
         ),
         (
             "resnet18",
             AttentionConfig(combine="product"),
-            "layout 'released' only, this network has 'paper': convert wi",
+            "only layout 'released', this network has 'paper'; convert wi",
         ),
-        ("resnet18", replace(RELEASED, combine="sum"), "combine 'product' only, this network has 'sum'"),
-        ("resnet18", replace(RELEASED, reduction=8), "reduction 16 only, this network has 8"),
-        ("resnet18", replace(RELEASED, dilation=2), "dilation 4 only, this network has 2"),
-        ("resnet18", replace(RELEASED, residual=False), "residual True only, this network has False"),
-        ("resnet18", replace(RELEASED, placement="block"), "placement 'bottleneck' only, this network has 'block'"),
+        ("resnet18", replace(RELEASED, combine="sum"), "only combine 'product', this network has 'sum'"),
+        ("resnet18", replace(RELEASED, reduction=8), "only reduction 16, this network has 8"),
+        ("resnet18", replace(RELEASED, dilation=2), "only dilation 4, this network has 2"),
+        ("resnet18", replace(RELEASED, residual=False), "only residual True, this network has False"),
+        ("resnet18", replace(RELEASED, placement="block"), "only placement 'bottleneck', this network has 'block'"),
         ("resnet18", AttentionConfig(layout="released", branches="channel"), "branches 'both' only"),
     ],
 )

@@ -200,5 +200,5 @@ def test_tables_that_lag_behind_the_cells_are_rebuilt(tmp_path: Path) -> None:
     (tmp_path / "out" / "runs.csv").unlink()
     shown = bamgate("report", str(tmp_path / "out"), "--print")
     assert shown.returncode == 0, shown.stderr
-    assert "no margin was declared: ±0.5 points was taken" in shown.stderr
+    assert "no margin was declared: ±0.5 points is taken" in shown.stderr
     assert (tmp_path / "out" / "runs.csv").is_file()

@@ -96,7 +96,9 @@ def test_the_authors_file_of_a_run_counts_as_the_run_did(tmp_path: Path) -> None
     command = shlex.split(converted.stderr.splitlines()[-1].removeprefix("Next: bamgate "))
     finished = bamgate(*command, "--json")
     assert finished.returncode == 0, finished.stderr
-    assert "does not say how its images were scaled; here by mean and SD of the training images" in finished.stderr
+    assert (
+        "does not say how its images were normalised; using the mean and SD of the training images" in finished.stderr
+    )
     content = json.loads(finished.stdout)
     scores = content["findings"][0]["scores"]
     assert (scores["correct"], scores["total"]) == (logged["correct"], logged["total"])

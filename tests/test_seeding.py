@@ -184,7 +184,7 @@ def test_a_device_whose_draws_cannot_be_seeded_is_refused() -> None:
     before = torch.get_rng_state()
     with pytest.raises(UsageError) as caught, drawing_from(7, torch.device("mps")):
         pass
-    assert str(caught.value) == "what is drawn on 'mps' cannot be seeded (allowed: cpu, cuda, cuda:N)"
+    assert str(caught.value) == "random numbers on 'mps' cannot be seeded (allowed: cpu, cuda, cuda:N)"
     assert torch.equal(torch.get_rng_state(), before)
 
 

@@ -196,7 +196,7 @@ def test_a_value_that_is_not_allowed_is_named_with_file_and_line(toml: Path, tex
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("dataset = 10\n", ", line 1: dataset must be a text, got 10"),
+        ("dataset = 10\n", ", line 1: dataset must be text, got 10"),
         ('[training]\nepochs = "20"\n', ", line 2: epochs must be a whole number, got '20'"),
         ("[training]\nepochs = 20.0\n", ", line 2: epochs must be a whole number, got 20.0"),
         ("[training]\nepochs = true\n", ", line 2: epochs must be a whole number, got True"),
@@ -207,8 +207,8 @@ def test_a_value_that_is_not_allowed_is_named_with_file_and_line(toml: Path, tex
             "[training]\nmilestones = 60\n",
             ", line 2: milestones must be a list of numbers, got 60",
         ),
-        ("seeds = true\n", ", line 1: seeds must be a text, got True"),
-        ("seeds = 1.5\n", ", line 1: seeds must be a text, got 1.5"),
+        ("seeds = true\n", ", line 1: seeds must be text, got True"),
+        ("seeds = 1.5\n", ", line 1: seeds must be text, got 1.5"),
         (
             "[attention]\nresidual = 'yes'\n",
             ", line 2: residual must be true or false, got 'yes'",
@@ -220,12 +220,12 @@ def test_a_value_of_the_wrong_type_is_refused(toml: Path, text: str, expected: s
 
 
 def test_a_file_that_is_no_toml_is_refused_with_the_place(toml: Path) -> None:
-    expected = " is no valid TOML: Invalid value (at line 2, column 6)"
+    expected = " is not valid TOML: Invalid value (at line 2, column 6)"
     assert refusal(toml, "[training]\nlr = fast\n") == expected
 
 
 def test_a_key_given_twice_is_no_toml(toml: Path) -> None:
-    expected = " is no valid TOML: Cannot overwrite a value (at line 2, column 10)"
+    expected = " is not valid TOML: Cannot overwrite a value (at line 2, column 10)"
     assert refusal(toml, 'model = "a"\nmodel="b"\n') == expected
 
 
@@ -234,7 +234,7 @@ def test_a_file_of_other_bytes_is_refused(toml: Path) -> None:
     with pytest.raises(UsageError) as caught:
         read_file(toml)
     reason = "'utf-8' codec can't decode byte 0xff in position 9: invalid start byte"
-    assert str(caught.value) == f"{toml} is no valid TOML: {reason}"
+    assert str(caught.value) == f"{toml} is not valid TOML: {reason}"
 
 
 def test_a_missing_file_is_named(toml: Path) -> None:
@@ -279,8 +279,8 @@ UNREADABLE = "seeds {!r} cannot be read (allowed: 0, 0-4 or 0,3,7-9)"
         ("9" * 5000, "seed 99999999999999999999... is too large (allowed: 0 to 2147483647)"),
         ("\u0663", UNREADABLE.format("\u0663")),
         ("0 1 2", UNREADABLE.format("0 1 2")),
-        ("1,4-2", "seeds '4-2': a range rises and holds at most 10,000 seeds"),
-        ("0-10000", "seeds '0-10000': a range rises and holds at most 10,000 seeds"),
+        ("1,4-2", "seeds '4-2': a range goes from a lower to a higher seed and has at most 10,000"),
+        ("0-10000", "seeds '0-10000': a range goes from a lower to a higher seed and has at most 10,000"),
         ("0-4,2", "seeds '0-4,2' name a seed twice"),
         ("1,01", "seeds '1,01' name a seed twice"),
     ],
@@ -322,7 +322,7 @@ def test_gates_are_split_at_the_commas_outside_parentheses(text: str, expected: 
 def test_an_empty_gate_is_refused(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         split_gates(text)
-    assert str(caught.value) == f"gate {text!r} has an empty name in it"
+    assert str(caught.value) == f"gate {text!r} contains an empty name; remove the extra comma"
 
 
 FORMULA = st.recursive(

@@ -157,22 +157,22 @@ def refused(net: nn.Module, *example: Any) -> str:
 
 def test_a_network_that_halves_nothing_is_one_line_with_the_maps_to_choose_from() -> None:
     assert refused(chain(conv(3, 4), nn.ReLU(), chain(conv(4, 4))), X) == (
-        "no stages found in Sequential: a stage is two convolutions or more; name sites "
-        "(modules that put out maps: 0, 1, 2, 2.0)"
+        "no stages found in Sequential: a stage has at least two convolutions; name sites "
+        "(modules whose outputs are maps: 0, 1, 2, 2.0)"
     )
 
 
 def test_a_transformer_and_a_network_without_convolutions_are_one_line() -> None:
     with torch.device("meta"):
         assert refused(models.vit_b_16()) == (
-            "no stages found in VisionTransformer: a stage is two convolutions or more; name sites "
-            "(modules that put out maps: conv_proj)"
+            "no stages found in VisionTransformer: a stage has at least two convolutions; name sites "
+            "(modules whose outputs are maps: conv_proj)"
         )
         assert refused(chain(nn.Flatten(), nn.Linear(12, 2))) == (
-            "Sequential has no 2-d convolution; give an input that it takes as `example`"
+            "Sequential has no 2-d convolution; pass an input that it takes as `example`"
         )
     assert refused(chain(nn.Flatten(), nn.Linear(12, 2)), torch.zeros(1, 3, 2, 2)) == (
-        "no stages found in Sequential: none of its modules puts out a map of shape B, C, H, W"
+        "no stages found in Sequential: the output of none of its modules has shape B, C, H, W"
     )
 
 

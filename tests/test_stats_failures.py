@@ -72,7 +72,7 @@ def test_failure_rates_at_their_ends() -> None:
     assert (all_failed.low, all_failed.high) == (pytest.approx(10 / (10 + z2)), 1.0)
     assert failure_rate(0, 0).status == "no-runs"
     for failed, n in ((-1, 5), (6, 5)):
-        with pytest.raises(UsageError, match=f"failures must lie between 0 and the 5 runs, got {failed}"):
+        with pytest.raises(UsageError, match=f"failures must be from 0 to the 5 runs, got {failed}"):
             failure_rate(failed, n)
 
 
@@ -176,5 +176,5 @@ def test_families_at_their_ends(adjust) -> None:  # type: ignore[no-untyped-def]
     assert adjust({("gate", "cell"): 0.03}) == {("gate", "cell"): 0.03}
     assert adjust({"a": 0.9, "b": 1.0}) == {"a": 1.0, "b": 1.0}
     for bad in (math.nan, -0.1, 1.2):
-        with pytest.raises(UsageError, match="p of 'a' must lie between 0 and 1, got"):
+        with pytest.raises(UsageError, match="p of 'a' must be from 0 to 1, got"):
             adjust({"a": bad})

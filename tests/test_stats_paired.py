@@ -144,7 +144,7 @@ def test_wrong_arguments() -> None:
     for rope in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(UsageError, match="rope must be points of accuracy above 0, got"):
             equivalence(D1, rope)
-    with pytest.raises(UsageError, match="confidence must lie between 0 and 1, got 95"):
+    with pytest.raises(UsageError, match="confidence must be between 0 and 1, got 95"):
         paired_t(D1, confidence=95)
     with pytest.raises(UsageError, match="power must be above alpha"):
         planning(D1, 0.2, power=0.04)

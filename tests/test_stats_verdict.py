@@ -125,5 +125,5 @@ def test_undecided_is_never_called_no_difference() -> None:
 
 
 def test_one_rope_for_all() -> None:
-    with pytest.raises(UsageError, match=r"made with a ROPE of 0.1 points, not 0.2"):
+    with pytest.raises(UsageError, match=r"used a ROPE of 0.1 points, not 0.2"):
         verdict(paired_t(D1), equivalence(D1, 0.1), rope=0.2, holm_p=None, planning=planning(D1, 0.2))

@@ -73,7 +73,7 @@ def test_the_hash_changes_with_the_design_and_not_with_seeds_and_words(tmp_path:
         (BASE.replace("reference", "referense"), "line 4: unknown key 'referense'; did you mean 'reference'?"),
         (BASE.replace('"sigmoid"\nrope', '"sigmod"\nrope'), "line 4: unknown reference arm 'sigmod'; did you mean"),
         (BASE.replace("0.5", "-1"), "line 5: rope must be points of accuracy above 0 and below 100, got -1"),
-        (BASE.replace('"0-1"', '"5-1"'), "line 6: seeds '5-1': a range rises"),
+        (BASE.replace('"0-1"', '"5-1"'), "line 6: seeds '5-1': a range goes from a lower to a higher seed"),
         (BASE.replace('"q"', '""'), "line 1: question must be a text, got ''"),
         (BASE.replace('question = "q"\n', ""), "question is missing"),
         (BASE + "lerning_rate = 1\n", "line 10: unknown setting 'lerning_rate'"),
@@ -91,7 +91,7 @@ def test_the_hash_changes_with_the_design_and_not_with_seeds_and_words(tmp_path:
         (BASE + '[[exclude]]\narm = "tanh"\n[[exclude]]\narm = "si"\n', "line 13: exclude: arm has no value 'si'"),
         (HEAD, "a study needs arms: gates = [...] or [arms.NAME]"),
         (BASE.replace('["sigmoid", "tanh"]', '["sigmoid", "sigmoid"]'), "line 7: gates names a gate twice"),
-        ("question = ", "is no valid TOML"),
+        ("question = ", "is not valid TOML"),
     ],
 )
 def test_a_mistake_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:

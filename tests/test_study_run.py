@@ -139,8 +139,8 @@ def test_a_cell_that_kills_its_worker_is_set_aside_and_the_others_are_finished(t
     refused = bamgate(*words, cwd=tmp_path)
     assert refused.returncode == 2
     assert refused.stderr == (
-        "bamgate: study tiny: gate 'mine.py:deadly' is code, and nothing of it was run; "
-        "say --allow-code if you trust it, or write it as a formula (expr:...)\n"
+        "bamgate: study tiny: gate 'mine.py:deadly' is code, and none of it was run; "
+        "pass --allow-code if you trust it, or write it as a formula (expr:...)\n"
     )
     finished = bamgate(*words, "--allow-code", cwd=tmp_path)
     assert finished.returncode == 75, finished.stderr

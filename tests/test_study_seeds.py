@@ -180,14 +180,14 @@ def test_a_gate_that_is_code(tmp_path: Path) -> None:
     code = tmp_path / "mine.py"
     code.write_text("def steep(z):\n    return (3 * z).tanh()\n")
     opened(tmp_path / "out", study_file(tmp_path, more=f'[arms.steep]\ngate = "{code}:steep"\n'))
-    with pytest.raises(UsageError, match="is code, and nothing of it was run; say --allow-code"):
+    with pytest.raises(UsageError, match="is code, and none of it was run; pass --allow-code"):
         add(tmp_path / "out", 1, None, code=False)
     add(tmp_path / "out", 1, None, code=True)
     before = stored(tmp_path / "out")
     code.write_text("def steep(z):\n    return (2 * z).tanh()\n")
     expected = f"gate 'mine.py:steep' is not the function it was when {tmp_path / 'out'} was begun"
     assert message(UsageError, add_seeds, tmp_path / "out", 1, None, load_gate) == expected
-    with pytest.raises(UsageError, match=f"{code}:steep' is not the code that it was: .* nothing of it was run"):
+    with pytest.raises(UsageError, match=f"{code}:steep' has changed: .* none of it was run"):
         add(tmp_path / "out", 1, None, code=True)
     assert stored(tmp_path / "out") == before
 

@@ -81,8 +81,8 @@ def test_a_description_survives_json() -> None:
     ("changes", "message"),
     [
         ({"modell": 1}, "w: network has an unknown key 'modell'; did you mean 'model'?"),
-        ({"model": 3}, "w: model must be a text, got 3"),
-        ({"model": None}, "w: model must be a text, got None"),
+        ({"model": 3}, "w: model must be text, got 3"),
+        ({"model": None}, "w: model must be text, got None"),
         ({"num_classes": True}, "w: num_classes must be a whole number above 0, got True"),
         ({"num_classes": 0}, "w: num_classes must be a whole number above 0, got 0"),
         ({"in_channels": 3.0}, "w: in_channels must be a whole number above 0, got 3.0"),
@@ -92,8 +92,8 @@ def test_a_description_survives_json() -> None:
             "w: image_size must be [height, width] in pixels, up to 16384 each, got [32, '32']",
         ),
         ({"image_size": 32}, "w: image_size must be [height, width] in pixels, up to 16384 each, got 32"),
-        ({"dataset": 1}, "w: dataset must be a text or null, got 1"),
-        ({"gate_fingerprint": 1}, "w: gate_fingerprint must be a text, got 1"),
+        ({"dataset": 1}, "w: dataset must be text or null, got 1"),
+        ({"gate_fingerprint": 1}, "w: gate_fingerprint must be text, got 1"),
         ({"attention": None}, "w: attention must be a table of names and values, got None"),
         ({"attention": {"dilatoin": 4}}, "w: attention has an unknown key 'dilatoin'; did you mean 'dilation'?"),
         ({"attention": {"dilation": "4"}}, "w: attention: dilation must be a whole number, got '4'"),
@@ -198,8 +198,8 @@ def test_files_that_are_not_ours(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     about = {"format": 1, "network": NETWORK.to_dict()}
     for metadata, message in [
-        (None, "does not say what network it belongs to: bamgate convert did not write it"),
-        ({"format": "pt"}, "does not say what network it belongs to"),
+        (None, "does not say to which network it belongs: bamgate convert did not write it"),
+        ({"format": "pt"}, "does not say to which network it belongs"),
         ({"bamgate": "{"}, "has damaged metadata: "),
         ({"bamgate": "[]"}, "has format None, this bamgate reads format 1"),
         ({"bamgate": json.dumps({**about, "format": 2})}, "has format 2, this bamgate reads format 1"),
@@ -222,7 +222,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     whole = path.read_bytes()
     for damaged in (b"", b"text", whole[:100], whole[:-1], whole + b"x"):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=r"x\.safetensors is no whole safetensors file") as error:
+        with pytest.raises(DataError, match=r"x\.safetensors is not an intact safetensors file") as error:
             read_safetensors(path)
         assert "\n" not in str(error.value)
 
@@ -256,7 +256,7 @@ def test_the_data_set_or_the_run_tells_the_image_size(tmp_path: Path) -> None:
     network = load_network(flowers)[0]
     assert (network.image_size, network.dataset) == ((96, 96), "folder:flowers")
     unsized = write_cell(tmp_path / "c", RunConfig(dataset="folder:flowers"), filled(digits))
-    with pytest.raises(DataError, match="image_size is missing, and data set 'folder:flowers' does not tell it"):
+    with pytest.raises(DataError, match="image_size is missing, and data set 'folder:flowers' has no fixed size"):
         load_network(unsized)
 
 
@@ -276,21 +276,21 @@ def test_runs_that_cannot_be_read(tmp_path: Path) -> None:
     net = filled(NETWORK)
     with pytest.raises(UsageError, match=r"there is no file or folder '.*/nowhere'"):
         load_network(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match=r"holds no finished cell \(cells/\*/result\.json\), nor is it one"):
+    with pytest.raises(UsageError, match=r"has no finished cell \(cells/\*/result\.json\) and is not a cell"):
         load_network(tmp_path)
     run = tmp_path / "run"
     unfinished = write_cell(run, replace(CONFIG, seed=5), net, finished=False)
-    with pytest.raises(UsageError, match="has not finished; the same bamgate run command goes on with it"):
+    with pytest.raises(UsageError, match="has not finished; the bamgate run command that started it resumes it"):
         load_network(unfinished)
-    with pytest.raises(UsageError, match="holds no finished cell"):
+    with pytest.raises(UsageError, match="has no finished cell"):
         load_network(run)
     cells = [write_cell(run, replace(CONFIG, seed=seed), net) for seed in (0, 1)]
     with pytest.raises(UsageError) as error:
         load_network(run)
     names = ", ".join(sorted(f"{cell} (tanh, seed {seed})" for seed, cell in enumerate(cells)))
-    assert str(error.value) == f"{run} holds 2 finished cells, name one: {names}"
+    assert str(error.value) == f"{run} has 2 finished cells; name one of them: {names}"
     with pytest.raises(
-        UsageError, match=r"model 'resnet8' would have no effect: .* tells its network itself; leave it"
+        UsageError, match=r"model 'resnet8' would have no effect: .* says which network it is; leave it"
     ):
         load_network(cells[0], model="resnet8")
 
@@ -334,7 +334,7 @@ def test_a_gate_that_has_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     network = described(AttentionConfig(gate=gate.name), gate_fingerprint=fingerprint(gate))
     write_safetensors(tmp_path / "x.safetensors", network, build(network, gate).state_dict())
     monkeypatch.chdir("/")
-    with pytest.raises(UsageError, match=r"gate 'mine\.py:half' is code .*, and nothing of it was run; "):
+    with pytest.raises(UsageError, match=r"gate 'mine\.py:half' is code .*, and none of it was run; "):
         load_model(tmp_path / "x.safetensors")
     found, _ = load_model(tmp_path / "x.safetensors", gate=f"{tmp_path}/mine.py:half")
     assert found == network

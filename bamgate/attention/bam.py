@@ -7,7 +7,7 @@ Shapes: B images, C channels, H x W positions, m = C / r hidden channels.
     Mc(F) = BN(MLP(AvgPool(F)))                                  (Eq. 3)
     Ms(F) = BN(f1x1(f3x3(f3x3(f1x1(F)))))   f3x3 dilated by d    (Eq. 4)
 
-The hidden layers carry batch norm and ReLU, which the formulas leave out and the released code has.
+The hidden layers have batch norm and ReLU, which the formulas leave out and the released code has.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ LAYOUTS = ("paper", "counted", "released")
 
 
 class ChannelBranch(nn.Module):
-    """Mc: B, C, H, W -> B, C, 1, 1."""
+    """Mc of Eq. 3: B, C, H, W -> B, C, 1, 1."""
 
     def __init__(self, channels: int, *, reduction: int, final_norm: bool) -> None:
         super().__init__()
@@ -50,6 +50,8 @@ class ChannelBranch(nn.Module):
         self.final_norm = nn.BatchNorm1d(channels) if final_norm else None
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        # The mean over the whole map. The released code pools windows of H x H, which misses part of a map that is not
+        # square.
         pooled_BC = x_BCHW.mean(dim=(2, 3))
         hidden_Bm = torch.relu(self.norm(self.reduce(pooled_BC)))
         z_BC: Tensor = self.expand(hidden_Bm)
@@ -58,11 +60,12 @@ class ChannelBranch(nn.Module):
         return z_BC[:, :, None, None]
 
     def zero_init(self) -> None:
+        # Only the last layer: its input is not 0, so its gradient is not either, and training can leave 0.
         zero_(self.final_norm or self.expand)
 
 
 class SpatialBranch(nn.Module):
-    """Ms: B, C, H, W -> B, n, H, W with n = 1; n = C where the final norm or the map itself is C wide."""
+    """Ms of Eq. 4: B, C, H, W -> B, n, H, W; n = 1, or n = C if the final norm or the map itself has C channels."""
 
     def __init__(self, channels: int, *, reduction: int, dilation: int, width: int, norm_width: int) -> None:
         super().__init__()
@@ -78,7 +81,8 @@ class SpatialBranch(nn.Module):
     def forward(self, x_BCHW: Tensor) -> Tensor:
         z_BnHW: Tensor = self.final(self.hidden(x_BCHW))
         if self.final_norm is not None:
-            # layout "counted": one map, normalised with C scales and shifts of its own.
+            # In the layout "counted" this expands one map to C channels, each with a scale and shift of its own. For
+            # the others it is the identity. expand() copies nothing.
             z_BnHW = self.final_norm(z_BnHW.expand(-1, self.final_norm.num_features, -1, -1))
         return z_BnHW
 
@@ -87,11 +91,12 @@ class SpatialBranch(nn.Module):
 
 
 def _conv_norm_relu(conv: nn.Conv2d) -> tuple[nn.Module, ...]:
+    # In place: the output of a batch norm is not needed for its own gradient, so a map of memory is saved.
     return conv, nn.BatchNorm2d(conv.out_channels), nn.ReLU(inplace=True)
 
 
 def _check(branches: str, combine: str, dilation: int, layout: str, gate_init: str) -> None:
-    """UsageError for an unknown choice, and for one that would have no effect."""
+    """UsageError for a choice that is unknown or would have no effect."""
     require("branches", branches, BRANCHES)
     require("combine", combine, COMBINE)
     require("layout", layout, LAYOUTS)
@@ -103,22 +108,25 @@ def _check(branches: str, combine: str, dilation: int, layout: str, gate_init: s
 
 
 class BAM(AttentionModule):
-    """Bottleneck attention: B, C, H, W -> the same shape; any map size; batch 1 in evaluation.
+    """Bottleneck attention: B, C, H, W -> the same shape, for any H and W. A batch of 1 works in evaluation mode only.
 
     Args:
         channels: C.
         gate: makes the gate's module z -> g(z).
         reduction: r of Eq. 3 and 4; the paper chose 16 (Table 1a).
         dilation: d of Eq. 4; the paper chose 4 (Table 1a).
-        branches: "both", "channel", "spatial" (Table 1b), or "full": one C-wide map from the spatial path,
-            the undivided attention whose cost the two branches avoid.
+        branches: "both", "channel", "spatial" (Table 1b), or "full": the spatial branch makes one map of C channels,
+            the full attention whose cost the two branches avoid.
         combine: "sum" (Eq. 2), "product" or "max" (Table 1b).
-        residual: F * (1 + g) of Eq. 1, or F * g.
-        layout: "paper": BN(C) and BN(1) at the ends (Eq. 3, 4). "counted": the spatial end is BN(C) on the expanded
-            map, which yields the paper's printed parameter counts. "released": no norm at the ends, as the
-            authors' code, whose convolutions also start He-normal by fan-out and whose biases start at 0.
+        residual: F * (1 + g) as in Eq. 1, or F * g.
+        layout: "paper": BN(C) and BN(1) at the ends (Eq. 3, 4). "counted": BN(C) at the end of the spatial branch, on
+            the map expanded to C channels, which gives the paper's printed parameter counts. "released": no norm at the
+            ends, as in the authors' code; convolutions start He-normal by fan-out, and biases at 0.
         gate_init: "zero" starts every logit at 0. With combine="product" only the spatial branch is zeroed:
-            two factors of 0 would have no gradient.
+            the gradient of each factor is the other one, so two zeros would never change.
+
+    Raises:
+        UsageError: a choice is unknown or would have no effect, or the gate is not elementwise.
     """
 
     def __init__(
@@ -142,6 +150,7 @@ class BAM(AttentionModule):
             if branches in ("both", "channel")
             else None
         )
+        # Width of the map that the last convolution makes, and of the norm after it; 0 for no norm.
         width = channels if branches == "full" else 1
         norm_width = (channels if layout == "counted" else width) if final_norm else 0
         self.spatial = (
@@ -157,8 +166,11 @@ class BAM(AttentionModule):
             self._zero_init(combine)
 
     def _init_as_released(self) -> None:
-        """As the authors' ResNet starts its BAMs: convolutions He-normal by fan-out, linear weights as torch has them,
-        norms at 1, every bias at 0. The gate starts as it was made."""
+        """Initialise as the authors' ResNet initialises its BAMs.
+
+        Convolutions are He-normal by fan-out, linear weights torch's default, norms 1 and all biases 0. The gate keeps
+        the values it was built with.
+        """
         for branch in (self.channel, self.spatial):
             for module in branch.modules() if branch is not None else ():
                 if isinstance(module, nn.Conv2d):
@@ -174,7 +186,7 @@ class BAM(AttentionModule):
             self.channel.zero_init()
 
     def logits(self, x_BCHW: Tensor) -> Tensor:
-        """z, broadcastable to B, C, H, W: (B, C, 1, 1) for the channel branch alone."""
+        """z before the gate, broadcastable to B, C, H, W: (B, C, 1, 1) for the channel branch alone."""
         if self.spatial is None:
             assert self.channel is not None
             return self.channel(x_BCHW)  # type: ignore[no-any-return]

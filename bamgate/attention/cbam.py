@@ -3,7 +3,7 @@
     F'  = F  * g(MLP(AvgPool(F)) + MLP(MaxPool(F)))          (Eq. 1, 2; the MLP is shared)
     F'' = F' * g(f7x7([AvgPool_C(F'); MaxPool_C(F')]))       (Eq. 1, 3)
 
-As the formulas have it: no batch norm after f7x7, which the authors' code adds.
+As in the formulas, no batch norm follows f7x7; the authors' code adds one.
 """
 
 import torch
@@ -40,7 +40,7 @@ class SpatialAttention(nn.Module):
 
 
 class CBAM(AttentionModule):
-    """Channel, then spatial attention, each through a gate of its own: B, C, H, W -> the same shape.
+    """Channel attention, then spatial attention, each with a gate of its own: B, C, H, W -> the same shape.
 
     Args:
         channels: C.

@@ -1,6 +1,6 @@
 """Squeeze-and-Excitation (Hu, Shen, Sun; CVPR 2018; arXiv 1709.01507) with a pluggable gate.
 
-z = W2 relu(W1 AvgPool(F))     (Eq. 3; with biases: the BAM paper's counts of SE networks, Table 5, include them)
+z = W2 relu(W1 AvgPool(F))     (Eq. 3; with biases, which the BAM paper's counts of SE networks, Table 5, include)
 F' = F * g(z)                  (Eq. 4; the paper's g is sigmoid)
 """
 
@@ -23,6 +23,7 @@ class ChannelMLP(nn.Module):
 
     def __init__(self, channels: int, *, reduction: int) -> None:
         super().__init__()
+        # Linear layers on B, C: the same function and number of parameters as 1x1 convolutions on B, C, 1, 1.
         hidden = hidden_width(channels, reduction)
         self.reduce = nn.Linear(channels, hidden)
         self.expand = nn.Linear(hidden, channels)

@@ -1,4 +1,4 @@
-"""How fast training is, beside a plain loop, in one run on one machine."""
+"""How fast training is, compared with a plain loop in the same run on the same machine."""
 
 from bamgate.benchmark.compare import BENCH as BENCH
 from bamgate.benchmark.compare import compare as compare

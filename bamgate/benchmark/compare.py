@@ -1,4 +1,4 @@
-"""Side by side: every contender once a round, ratios within the round, medians over rounds."""
+"""Compare speeds: every contender runs once per round; ratios are taken within a round, medians over rounds."""
 
 import statistics
 import tempfile
@@ -49,14 +49,15 @@ def compare(
 ) -> Iterator[dict[str, Any]]:
     """Rows of BENCH for one network: median images per second, and the ratio to the plain loop of the same task.
 
-    A ratio is taken within each round: what else the machine does meanwhile touches both sides. For "bamgate bf16
-    without BAM" it is the ratio to bamgate with BAM.
+    Ratios are taken within a round, so that other work on the machine slows both sides. For "bamgate bf16 without BAM"
+    the ratio is to bamgate with BAM.
     """
     with cpu_threads(threads):
         rivals = contenders(
             model, image_size=image_size, batch_size=batch_size, workers=workers, device=device, compile=compile
         )
         batches = _batches(rivals[0])
+        # Loading alone takes so little time that it is always measured over 20 batches.
         seconds = _in_turns(model, rivals, rounds, {"input": 20}, batches, tell)
     shared: dict[str, Any] = {"rounds": rounds, "image_size": image_size, "batch_size": batch_size}
     shared |= {"workers": workers, "compile": compile}
@@ -67,7 +68,7 @@ def compare(
 
 
 def compare_decoding(*, rounds: int, tell: Callable[[str], None]) -> Iterator[dict[str, Any]]:
-    """Rows of BENCH for photographs at 224 pixels: images a second of one core, beside torchvision's transforms."""
+    """Rows of BENCH for photographs at 224 pixels: images per second on one core, and the ratio to torchvision."""
     with cpu_threads(1), tempfile.TemporaryDirectory() as folder:
         rivals = decoders(make_photographs(Path(folder) / "photographs"))
         seconds = _in_turns(IMAGE_FOLDER, rivals, rounds, {}, 1, tell)
@@ -87,10 +88,10 @@ def _in_turns(
     batches: int,
     tell: Callable[[str], None],
 ) -> dict[tuple[str, str], list[float]]:
-    """Seconds a batch of each (task, contender), round by round; `counts[task]` batches at a time, or `batches`."""
+    """Seconds per batch of each (task, contender), one figure per round, over `counts[task]` batches or `batches`."""
     seconds: dict[tuple[str, str], list[float]] = {(rival.task, rival.name): [] for rival in rivals}
     for rival in rivals:
-        rival.run(min(3, batches))  # compilation and the first allocations are not counted
+        rival.run(min(3, batches))  # warm-up: compilation and first allocations are not counted
     for number in range(rounds):
         for rival in rivals:
             tell(f"{model}, round {number + 1} of {rounds}: {rival.task}, {rival.name}")
@@ -100,7 +101,8 @@ def _in_turns(
 
 
 def _figures(times: list[float], reference: list[float], batch_size: int) -> dict[str, float]:
-    """Median speed from seconds a batch, and the ratio to `reference`, round by round."""
+    """Median speed from seconds per batch, and the ratio to `reference`, taken round by round."""
+    # Seconds of the reference over ours, so that above 1 is faster.
     ratios = [theirs / ours for theirs, ours in zip(reference, times, strict=True)]
     return {
         "images_per_s": round(batch_size / statistics.median(times), 1),
@@ -111,6 +113,6 @@ def _figures(times: list[float], reference: list[float], batch_size: int) -> dic
 
 
 def _batches(plain: Contender) -> int:
-    """As many batches a round as the plain loop does in about four seconds, at most 30."""
-    plain.run(1)
+    """Batches per round: as many as the plain loop does in about four seconds, at most 30."""
+    plain.run(1)  # warm-up
     return max(1, min(30, round(4 / plain.run(1))))

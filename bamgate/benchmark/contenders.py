@@ -1,4 +1,4 @@
-"""What is measured: the plain loop and ours, each as a function that trains or loads some batches."""
+"""The contenders: the plain loop and bamgate, each as functions that train on or load a number of batches."""
 
 import time
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from bamgate.networks.build import build_model, cost
 from bamgate.run.cells import make_trainer
 
 CLASSES = 100
-MOST_BATCHES = 32  # in one measurement, the uncounted first one included
+MOST_BATCHES = 32  # in one measurement, including the first, which is not counted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
-    """One way of doing one thing. `run(n)` does it for n batches and returns the seconds that it took."""
+    """One way of doing one task. `run(n)` does it for n batches and returns the seconds that it took."""
 
     task: str
     name: str
@@ -29,7 +29,7 @@ class Contender:
 
 
 def random_images(count: int, size: int, device: torch.device) -> Split:
-    """Random images of `size` pixels a side: speed does not depend on what they show."""
+    """Random images of `size` pixels per side: speed does not depend on what they show."""
     made = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (count, size, size, 3), generator=made, dtype=torch.uint8)
     return Split(images=images, labels=torch.arange(count) % CLASSES).to(device)
@@ -57,7 +57,7 @@ def contenders(
 
 
 def exactly(run: Callable[[int], float], device: torch.device) -> Callable[[int], float]:
-    """`run` as `bamgate run` computes. The plain loop has torch's own switches, as its user would have."""
+    """`run` with the exact arithmetic of `bamgate run`. The plain loop keeps torch's defaults, as its user would."""
 
     def switched(batches: int) -> float:
         with exact_arithmetic(device):
@@ -78,11 +78,12 @@ class _Plain:
             image_size=size,
             seed=0,
         )
-        cost(network, (3, *size))  # refuses images that the network cannot take
+        cost(network, (3, *size))  # a clear error if the network cannot take such images
         self.loop = PlainLoop(network.to(split.images.device))
         self.images, self.labels = np.asarray(split.images.cpu()), split.labels.tolist()
         self.batch_size, self.workers = batch_size, workers
         device = split.images.device
+        # One batch that is on the device already: what a step costs without loading.
         self.fixed = (
             torch.randn(batch_size, 3, *size, generator=torch.Generator().manual_seed(0)).to(device),
             (torch.arange(batch_size) % CLASSES).to(device),
@@ -90,7 +91,7 @@ class _Plain:
 
     def end_to_end(self, batches: int) -> float:
         loading = plain_batches(self.images, self.labels, self.batch_size, self.workers)
-        self.loop.step(*next(loading))  # starting the workers is not counted
+        self.loop.step(*next(loading))  # the first batch waits for the workers to start, which is not counted
         return timed(lambda: [self.loop.step(*next(loading)) for _ in range(batches)])
 
     def steps(self, batches: int) -> float:
@@ -119,6 +120,7 @@ class _Ours:
                 compile=compile,
             ),
         )
+        # The facts of CIFAR-100 with random images: nothing has to be downloaded for a measurement.
         gate = load_gate(config.attention.gate)
         data = replace(DATASETS.get("cifar100"), size=(split.images.shape[1], split.images.shape[2]))
         self.trainer = make_trainer(config, gate, data, (split, split), seed=0)
@@ -132,6 +134,7 @@ class _Ours:
         def train() -> None:
             for _ in range(batches):
                 loss, _ = self.trainer.step(*next(loading), 0)
+            # A GPU computes in the background: reading the loss waits for it. The plain loop reads it in every step.
             loss.item()
 
         return timed(train)
@@ -147,6 +150,7 @@ class _Ours:
     def input(self, batches: int) -> float:
         loading = self.trainer.loader.training_batches(0)
         next(loading)
+        # Reading one value waits for a GPU to finish the batch.
         return timed(lambda: [next(loading)[0][0, 0, 0, 0].item() for _ in range(batches)])
 
 

@@ -1,4 +1,4 @@
-"""Decoding and augmentation of JPEGs on one core: ours, and torchvision's transforms as its own training has them."""
+"""Decoding and augmentation of JPEGs on one core: bamgate's, and torchvision's reference transforms."""
 
 from pathlib import Path
 
@@ -14,11 +14,14 @@ from bamgate.data.files.loader import MEAN, STD, Decoder, Request
 IMAGE_FOLDER = "image-folder"
 SIZE = 224
 PHOTOGRAPHS = 64
-HEIGHT, WIDTH = 375, 500  # the usual photograph of ImageNet
+HEIGHT, WIDTH = 375, 500  # the most common size in ImageNet
 
 
 def make_photographs(root: Path) -> Path:
-    """An image folder of smooth random pictures with some grain, of ImageNet's usual size, as JPEGs of some 70 kB."""
+    """Make an image folder of smooth random pictures with some grain: JPEGs of ImageNet's usual size, about 70 kB each.
+
+    Decoding time depends on how much detail a JPEG holds, so plain noise or plain colour would mislead.
+    """
     made = torch.Generator().manual_seed(0)
     for split, count in (("train", PHOTOGRAPHS), ("val", 2)):
         for number in range(count):
@@ -30,7 +33,7 @@ def make_photographs(root: Path) -> Path:
 
 
 def _picture(made: torch.Generator) -> Tensor:
-    """uint8 3, H, W: noise of all scales, the finer the weaker, as in photographs."""
+    """uint8 3, H, W: noise on all scales, weaker on finer ones, as in photographs."""
     total = torch.full((1, 3, HEIGHT, WIDTH), 128.0)
     for cells in (2, 4, 8, 16, 32, 64, 128):
         noise = torch.randn(1, 3, cells, cells, generator=made)
@@ -40,7 +43,7 @@ def _picture(made: torch.Generator) -> Tensor:
 
 
 def decoders(root: Path) -> list[Contender]:
-    """The reference, ours, and ours up to the bytes, which is a worker's part; a batch is all training images."""
+    """The reference; bamgate; and bamgate up to the bytes, a decoder's part. A batch is all training images."""
     train, test = find_dataset(f"folder:{root.name}", root.parent).load(root.parent)
     assert isinstance(train, FileSplit)
     assert isinstance(test, FileSplit)

@@ -1,6 +1,6 @@
-"""The plain loop: what a careful user writes first. fp32, NCHW, eager, a DataLoader with PIL transforms.
+"""The plain loop that a careful user would write first: fp32, NCHW, eager, a DataLoader with PIL transforms.
 
-It stands here to be measured against; nothing else uses it.
+It exists to be measured against; nothing else uses it.
 """
 
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from torchvision import transforms
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
-    """Images as torchvision's CIFAR classes give them: a PIL image, transformed one by one.
+    """Images as in torchvision's CIFAR classes: PIL images, transformed one by one.
 
     Args:
         images: uint8 N, H, W, 3.
-        labels: N classes.
+        labels: N labels.
     """
 
     def __init__(self, images: NDArray[np.uint8], labels: list[int]) -> None:
@@ -45,7 +45,7 @@ class PilImages(Dataset[tuple[Tensor, int]]):
 def plain_batches(
     images: NDArray[np.uint8], labels: list[int], batch_size: int, workers: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches of a shuffled epoch; the workers live as long as the iterator."""
+    """The batches of a shuffled epoch; the workers live as long as the iterator."""
     loader = DataLoader(
         PilImages(images, labels), batch_size=batch_size, shuffle=True, num_workers=workers, drop_last=True
     )
@@ -66,4 +66,5 @@ class PlainLoop:
         loss = F.cross_entropy(self.model(x), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
+        # As most loops do, for a progress bar. On a GPU it waits for the step, which is part of what is measured.
         return loss.item()

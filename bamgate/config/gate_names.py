@@ -1,4 +1,4 @@
-"""The names that gates go by: which of them lead to code, and what is said where that is refused."""
+"""Gate names: which of them refer to code, how such a name is split, and the error if the code is not allowed."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from bamgate.errors import UsageError, printable
 
 
 class CodeName(NamedTuple):
-    """`file.py:attr` or `pkg.mod:attr`, taken apart.
+    """`file.py:attr` or `pkg.mod:attr`, split.
 
     Args:
         place: path of the file, or name of the module.
@@ -20,17 +20,24 @@ class CodeName(NamedTuple):
 
 
 def is_code(spec: str) -> bool:
-    """Whether a gate's name leads to code that would be run: neither a built-in, a formula nor a plug-in."""
+    """Whether a gate's name refers to code that would be run, rather than to a built-in, a formula or a plug-in."""
     spec = spec.strip()
+    # The prefix of a formula has a colon too. "x.py" alone counts as code, so that `split_code` can say what is
+    # missing.
     return not spec.startswith("expr:") and (":" in spec or spec.endswith(".py"))
 
 
 def split_code(spec: str) -> CodeName:
-    """The parts of a name that `is_code`; UsageError for a file without the name of something in it."""
+    """Split a name for which `is_code` holds.
+
+    Raises:
+        UsageError: the name gives a file, but no function or class in it.
+    """
     spec = spec.strip()
     if spec.endswith(".py"):
         raise UsageError(f"gate {spec!r}: name the function or class in it, as in {spec}:NAME")
     if ".py:" in spec:
+        # From the right: on Windows a path has a colon of its own (C:\gates.py:attr).
         place, _, attribute = spec.rpartition(":")
         return CodeName(place, attribute, True)
     place, _, attribute = spec.partition(":")
@@ -38,13 +45,13 @@ def split_code(spec: str) -> CodeName:
 
 
 def short_name(spec: str) -> str:
-    """How records name it. There is no folder in it: the same file elsewhere is the same gate."""
+    """The gate's name in records. It has no folder, so that the same file in another place is the same gate."""
     parts = split_code(spec)
     return f"{Path(parts.place).name}:{parts.attribute}" if parts.is_file else spec.strip()
 
 
 def beside(spec: str, folder: Path) -> str:
-    """A name in a file of `folder` as it is elsewhere: the path of a gate's file leads from there."""
+    """Make the path in a gate's name absolute; it was written in a file of `folder` and is relative to that folder."""
     if not is_code(spec) or ".py:" not in spec:
         return spec
     parts = split_code(spec)
@@ -52,21 +59,21 @@ def beside(spec: str, folder: Path) -> str:
 
 
 def refuse_unprintable(what: str, text: str) -> None:
-    """UsageError for control characters: they would drive the terminal of whoever reads the record."""
+    """UsageError for control characters: they would control the terminal on which the record is read later."""
     if printable(text) != text:
-        raise UsageError(f"{what} {text!r} has control characters or line breaks in it; leave them out")
+        raise UsageError(f"{what} {text!r} contains control characters or line breaks; remove them")
 
 
 def code_refusal(source: object, spec: str, other_way: str, where: object = None) -> UsageError:
-    """The error for a gate that a file names, and that would be run.
+    """The error if a file names a gate that is code, which would be run.
 
     Args:
         source: the file.
-        other_way: what can be done besides saying --allow-code.
+        other_way: what the user can do instead of passing --allow-code.
         where: path of the code, if it is known.
     """
-    lies = f" ({where})" if where else ""
+    location = f" ({where})" if where else ""
     return UsageError(
-        f"{source}: gate {spec!r} is code{lies}, and nothing of it was run; say --allow-code if you trust it, "
+        f"{source}: gate {spec!r} is code{location}, and none of it was run; pass --allow-code if you trust it, "
         f"or {other_way}"
     )

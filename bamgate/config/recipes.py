@@ -1,6 +1,6 @@
-"""Named training recipes, and which one a data set starts from.
+"""Named training recipes.
 
-The BAM paper prints no recipe for CIFAR-100 and its released code has none; what stands here is our choice.
+The BAM paper prints no recipe for CIFAR-100 and its released code has none; the recipes for it are our choice.
 """
 
 from bamgate.config import TrainingConfig
@@ -8,7 +8,7 @@ from bamgate.registry import Registry
 
 RECIPES: Registry[TrainingConfig] = Registry("recipe")
 
-# Ours: a laptop's minute. One cycle reaches a settled network in few epochs.
+# Ours: a minute on a laptop. A one-cycle schedule converges in few epochs.
 RECIPES.register(
     "quick",
     TrainingConfig(
@@ -23,7 +23,7 @@ RECIPES.register(
 )
 
 # Zagoruyko and Komodakis 2016 (WRN): 200 epochs, lr 0.1 times 0.2 at 60, 120 and 160, weight decay 5e-4, Nesterov,
-# crop 4 and flip. The usual CIFAR-100 recipe, chosen because BAM's own is not printed.
+# crops with a padding of 4, and flips. The usual CIFAR-100 recipe, chosen because BAM's own is not printed.
 RECIPES.register(
     "cifar", TrainingConfig(nesterov=True, schedule="step", milestones=(60, 120, 160), augment="crop-flip")
 )

@@ -1,4 +1,4 @@
-"""Data sets by name: of images in memory (`memory`) and of image files (`files`)."""
+"""Data sets by name: those whose images are in memory (`memory`) and those of image files (`files`)."""
 
 from bamgate.data import memory as memory
 from bamgate.data.batches import Batches as Batches

@@ -1,4 +1,4 @@
-"""What training sees of a data set, whether its images live in memory or in files."""
+"""What training sees of a data set, whether its images are in memory or in files."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -14,8 +14,11 @@ from bamgate.data.memory.loader import ImageLoader, Normalisation
 class Batches(Protocol):
     """Training and test batches of one run, on its device. x is float B, C, H, W, normalised.
 
-    seed: of order and augmentation; steps: training batches an epoch; test_labels: int64 N, in the order of
-    `evaluation_batches`; normalise: from bytes to x.
+    Args:
+        seed: of order and augmentation.
+        steps: training batches per epoch.
+        test_labels: int64 N, in the order of `evaluation_batches`.
+        normalise: from bytes to x.
     """
 
     seed: int
@@ -28,7 +31,7 @@ class Batches(Protocol):
         ...
 
     def training_batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(x, labels) for the steps of an epoch from `first` on."""
+        """(x, labels) for each step of an epoch, from step `first` on: a resumed run starts within an epoch."""
         ...
 
     def evaluation_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
@@ -36,20 +39,24 @@ class Batches(Protocol):
         ...
 
     def probe_batch(self, count: int) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(x, labels, masks) of at most `count` test images."""
+        """(x, labels, masks) of at most `count` test images; masks are bool B, H, W, or None if there are none."""
         ...
 
     def begin(self) -> None:
-        """Start whatever the batches need; TryAgainError where the machine is short of something."""
+        """Start whatever the batches need; TryAgainError if the machine runs short of something."""
         ...
 
     def close(self) -> None:
-        """Give back what was held for the batches."""
+        """Release what was held for the batches."""
         ...
 
 
 def make_loader(data: DataSet, splits: Splits, training: TrainingConfig, *, seed: int, workers: int) -> Batches:
-    """Batches of either kind of split, on the device of the splits."""
+    """Batches of either kind of split, on the device of the splits.
+
+    Args:
+        workers: number of decoders, for image files only.
+    """
     train, test = splits
     if isinstance(train, FileSplit):
         assert isinstance(test, FileSplit)

@@ -1,4 +1,4 @@
-"""What a data set is: facts, a loader of two splits, and how its files are checked and fetched."""
+"""What a data set is: facts, a loader of two splits, and how its files are checked and downloaded."""
 
 import hashlib
 import os
@@ -14,7 +14,8 @@ from bamgate.errors import DataError, UsageError
 from bamgate.record.metric import FIRST_TASK
 from bamgate.registry import Registry
 
-# Images of one size live in memory and are cut out of a padded border; files are cut out of the whole photograph.
+# By whether images are files. Small images of one size are padded and cropped to their own size; from photographs of
+# any size a random part is taken and resized.
 AUGMENTS = {False: ("none", "crop", "crop-flip"), True: ("none", "resized-crop-flip")}
 
 CPU = torch.device("cpu")
@@ -24,8 +25,10 @@ CPU = torch.device("cpu")
 class Split:
     """Images of one split, as bytes.
 
-    images: uint8 N, H, W, C; labels: classes, int64 N, or the targets of another task, N of whatever type; masks: bool
-    N, H, W, true on the object, where that is known.
+    Args:
+        images: uint8 N, H, W, C.
+        labels: classes, int64 N; for another task its targets, N of any type.
+        masks: bool N, H, W, true on the object; None if that is not known.
     """
 
     images: Tensor
@@ -61,11 +64,11 @@ class FileSplit:
     """Images of one split, as files that are decoded when they are needed.
 
     Args:
-        root: folder that the paths start from.
+        root: folder to which the paths are relative.
         paths: N files, sorted by class and name.
         labels: int64 N.
-        listing_sha256: of names and sizes of all files of the data set, both splits.
-        device: where batches of it go.
+        listing_sha256: of names and sizes of all files of the data set, in both splits.
+        device: where its batches go.
     """
 
     root: Path
@@ -79,12 +82,12 @@ class FileSplit:
 
     @property
     def class_names(self) -> list[str]:
-        """The class folders' names, by label."""
+        """The names of the class folders, by label."""
         named = {label: Path(path).parts[-2] for path, label in zip(self.paths, self.labels.tolist(), strict=True)}
         return [named[label] for label in sorted(named)]
 
     def first(self, count: int) -> "FileSplit":
-        """`count` images evenly spaced over the list: the first ones would all be of one class."""
+        """`count` images evenly spaced over the list, which is sorted: the first ones would all be of one class."""
         count = min(count, len(self))
         chosen = [i * len(self) // count for i in range(count)]
         return replace(self, paths=[self.paths[i] for i in chosen], labels=self.labels[chosen])
@@ -94,15 +97,15 @@ class FileSplit:
 
 
 Splits = tuple[Split, Split] | tuple[FileSplit, FileSplit]
-Tell = Callable[[int, int], None]  # how many of how many files have been checked
+Tell = Callable[[int, int], None]  # is called with the number of files checked, and of all files
 
 
 def silent(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 class Verify(Protocol):
-    """root -> one line a file or split that is whole; DataError where something is missing or damaged."""
+    """root -> one line for each intact file or split; DataError if something is missing or damaged."""
 
     def __call__(self, root: Path, tell: Tell = silent, /) -> list[str]: ...
 
@@ -113,16 +116,16 @@ class DataSet:
 
     Args:
         name: as users type it.
-        classes, channels, size, train, test: what `load` returns: classes, C, (H, W) and numbers of images. No size:
-            photographs of many sizes, cut to the one that a run asks for (see `at`).
-        recipe, model: what a run on it starts from where the user names none.
+        classes, channels, train, test: number of classes, C, and numbers of images in the splits of `load`.
+        size: (H, W); None for photographs of many sizes, which are cut to the size that a run asks for (see `at`).
+        recipe, model: the defaults of a run on this data set.
         source: where the images come from.
-        load: folder -> (training split, test split); DataError where files are missing or damaged.
-        verify: folder -> one line a file or split checked; DataError where one is missing or damaged.
-        fetch: folder -> downloads into it; None where nothing is to be fetched.
-        files: images are decoded from files while training goes on.
-        task: what is learned from it, by the name of a `bamgate.tasks` task; `classes` is then how many numbers the
-            network answers with.
+        load: folder -> (training split, test split); DataError if files are missing or damaged.
+        verify: folder -> one line for each file or split; DataError if one is missing or damaged.
+        fetch: downloads into a folder; None if there is nothing to download.
+        files: images are decoded from files during training.
+        task: what a network learns from it, a name in `bamgate.tasks`. For a task other than classification, `classes`
+            is the number of outputs of the network.
     """
 
     name: str
@@ -142,11 +145,15 @@ class DataSet:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        assert self.size is not None, "at() says the size"
+        assert self.size is not None, "call at() first: it sets the size"
         return (self.channels, *self.size)
 
     def at(self, image_size: int | None) -> "DataSet":
-        """This data set with images of `image_size` pixels a side; UsageError unless that is to be chosen."""
+        """This data set with images of `image_size` pixels per side.
+
+        Raises:
+            UsageError: the size is missing, or given although the data set has a fixed one.
+        """
         if image_size is None:
             if self.size is None:
                 raise UsageError(f"image_size is missing: {self.name} has images of many sizes (224 is usual)")
@@ -158,54 +165,56 @@ class DataSet:
 
 
 def check_augment(augment: str, *, files: bool) -> None:
-    """UsageError where images of this kind have no such augmentation."""
+    """UsageError if images of this kind have no such augmentation."""
     kinds = {False: "images of one size", True: "image folders"}
     if augment not in AUGMENTS[files]:
         raise UsageError(
-            f"augment {augment!r} is for {kinds[not files]}; for {kinds[files]} there are: {', '.join(AUGMENTS[files])}"
+            f"augment {augment!r} is for {kinds[not files]} (allowed for {kinds[files]}: {', '.join(AUGMENTS[files])})"
         )
 
 
 DATASETS: Registry[DataSet] = Registry("dataset", "bamgate.datasets")
 
 
-HOMELESS = Path("~") / ".cache" / "bamgate"  # a data folder that nobody has named, of a user without a home
+HOMELESS = Path("~") / ".cache" / "bamgate"  # stands for a data folder that was not named and cannot be found
 
 
 def default_root() -> Path:
-    """$BAMGATE_DATA, or ~/.cache/bamgate; `HOMELESS` for a user without a home, as containers have them.
+    """$BAMGATE_DATA, or ~/.cache/bamgate; `HOMELESS` if the user has no home, as in some containers.
+
+    No error in that case: most data sets here need no folder. `named_root` raises it for those that do.
 
     Raises:
-        UsageError: BAMGATE_DATA begins with the home of a user who has none.
+        UsageError: BAMGATE_DATA starts with ~, and that user has no home.
     """
     named = os.environ.get("BAMGATE_DATA")
     try:
         return Path(named or HOMELESS).expanduser()
     except RuntimeError:
         if named:
-            raise UsageError(f"BAMGATE_DATA is {named!r}, and there is no such home; name the whole path") from None
+            raise UsageError(f"BAMGATE_DATA is {named!r}, but there is no such home; give the full path") from None
         return HOMELESS
 
 
 def named_root(root: Path) -> Path:
-    """`root`; UsageError if nobody has named it and it is needed."""
+    """Return `root`, which is needed now; UsageError if it was not named and there is no home for a default."""
     if root == HOMELESS:
-        raise UsageError(
-            "there is no home folder to keep data sets in (HOME is not set); name --data-dir or set BAMGATE_DATA"
-        )
+        raise UsageError("there is no home folder for data sets (HOME is not set); pass --data-dir or set BAMGATE_DATA")
     return root
 
 
 def describe_generated(splits: tuple[Split, Split]) -> list[str]:
-    """What `verify` says of splits that `checked` has let through."""
+    """The lines of `verify` for splits that have passed `checked`."""
     names = zip(("train", "test"), splits, strict=True)
     return [f"{name}: {len(split)} images, sha256 {split.sha256()[:16]}... ok" for name, split in names]
 
 
 def checked(splits: tuple[Split, Split], expected: tuple[str, str]) -> tuple[Split, Split]:
-    """Made or packaged splits as they are; DataError where a hash is not the known one."""
+    """Return generated or packaged splits; DataError if the sha256 of one is not the `expected` one."""
     for name, split, known in zip(("train", "test"), splits, expected, strict=True):
         found = split.sha256()
         if found != known:
-            raise DataError(f"{name} split: sha256 {found[:16]}... instead of {known[:16]}...; a library changed it")
+            raise DataError(
+                f"{name} split: sha256 {found[:16]}... instead of {known[:16]}...; an installed library has changed it"
+            )
     return splits

@@ -1,4 +1,4 @@
-"""What a trained network can do, and how much of it rests on its gates."""
+"""What a trained network can do, and how much of that depends on its gates."""
 
 from bamgate.evaluation.scores import Bin as Bin
 from bamgate.evaluation.scores import Scores as Scores

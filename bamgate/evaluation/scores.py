@@ -14,7 +14,12 @@ BINS = 15  # Guo et al. 2017, Section 5
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """Images whose confidence, the largest probability, lies in (low, high]; means over them, None for no image."""
+    """Images whose confidence (their largest probability) is in (low, high].
+
+    Args:
+        total, correct: counts.
+        confidence: mean over the images; None if there are none.
+    """
 
     low: float
     high: float
@@ -28,7 +33,7 @@ class Scores:
     """Figures over a set of images.
 
     Args:
-        total, correct, top5_correct: counts; top 5 is top K where there are only K < 5 classes.
+        total, correct, top5_correct: counts; with only K < 5 classes top 5 is top K.
         loss: mean negative log-likelihood, in nats.
         brier: mean over images of the squared distance between probabilities and truth, 0 to 2 (Brier 1950).
         ece: expected calibration error, 0 to 1 (Guo, Pleiss, Sun, Weinberger; ICML 2017, Eq. 3), over `bins`.
@@ -47,11 +52,12 @@ class Scores:
 
 
 def score(logits_NK: Tensor, labels_N: Tensor) -> Scores:
-    """Scores of N answers over K classes; DataError where an answer is not finite."""
+    """Scores of N images over K classes; DataError if a logit is not finite."""
+    # In fp64: sums over 50,000 images then do not depend on the order in which they are added, to the printed digits.
     logits = logits_NK.double()
     broken = int((~logits.isfinite()).any(dim=1).sum())
     if broken:
-        raise DataError(f"the network's answers are not finite for {broken} of {len(logits)} images: it has diverged")
+        raise DataError(f"the network's outputs are not finite for {broken} of {len(logits)} images: it has diverged")
     classes = logits.shape[1]
     found = ranked(logits, labels_N)
     hits = found.predicted == labels_N
@@ -64,6 +70,7 @@ def score(logits_NK: Tensor, labels_N: Tensor) -> Scores:
         top5_correct=int(found.top5.sum()),
         loss=float(F.cross_entropy(logits, labels_N)),
         brier=float(((probabilities - truth) ** 2).sum(dim=1).mean()),
+        # |accuracy - confidence| of each bin, weighted by its share of the images, so the total of the bin cancels.
         ece=sum(abs(b.correct - b.total * (b.confidence or 0.0)) for b in bins) / len(logits),
         class_total=torch.bincount(labels_N, minlength=classes).tolist(),
         class_correct=torch.bincount(labels_N[hits], minlength=classes).tolist(),
@@ -72,6 +79,7 @@ def score(logits_NK: Tensor, labels_N: Tensor) -> Scores:
 
 
 def _bins(confidence_N: Tensor, hits_N: Tensor) -> list[Bin]:
+    # Bins are open below and closed above, as in the paper, so ceil. A confidence of 0 would fall below the first.
     place = ((confidence_N * BINS).ceil().long() - 1).clamp(0, BINS - 1)
     bins = []
     for i in range(BINS):

@@ -1,4 +1,4 @@
-"""A network with its trained weights and the test images that it is shown: from a file to findings."""
+"""A trained network and the test images on which it is evaluated: from a file to findings."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -34,7 +34,12 @@ BATCH = 128
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """Scores under one condition, and how many predictions differ from those of the network as it was trained."""
+    """Scores under one condition.
+
+    Args:
+        name: the condition.
+        changed: how many predictions differ from those of the network as it was trained.
+    """
 
     name: str
     changed: int
@@ -42,16 +47,16 @@ class Finding:
 
 
 class Subject:
-    """What is evaluated, on its device.
+    """A network to evaluate, with its test images, on its device.
 
     Args:
-        source: a cell of a run, a checkpoint, a safetensors file or the authors' checkpoint.
-        model: the network's name, where the file does not say.
+        source: a cell of a run, a checkpoint, a safetensors file or a checkpoint of the authors' code.
+        model: name of the network, if the file does not say it.
         dataset: a data set with the same classes and channels; by default the one that it was trained on.
-        image_size: pixels a side, for image folders; by default as trained.
-        allow_code: whether a gate that is code is run because the source names it, if the code is as it was.
-        gates: loaded by the user; if one is the network's own by name and function, the network is built with it.
-        precision: "fp32" or "bf16"; by default as the run computed.
+        image_size: pixels per side, for image folders; by default as trained.
+        allow_code: run a gate that is code because the source names it, provided that the code has not changed.
+        gates: gates that the user has loaded. If one is the network's own by name and function, it is used.
+        precision: "fp32" or "bf16"; by default as in the run.
 
     Raises:
         UsageError, DataError: something is missing or does not fit; nothing has been computed.
@@ -75,9 +80,10 @@ class Subject:
         self.autocast = torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
         name = dataset or self.network.dataset
         if name is None:
-            raise UsageError(f"{source} does not say what it was trained on; name a data set: --dataset imagenet")
+            raise UsageError(f"{source} does not say on what it was trained; name a data set, as --dataset imagenet")
         self.data = self._find(name, image_size)
         self._check()
+        # A gate of the user's that is the network's own: it may be code, and the user has allowed it by naming it.
         trained = (self.network.attention.gate, self.network.gate_fingerprint)
         own = next((gate for gate in gates if (gate.name, fingerprint(gate)) == trained), None)
         self.model = build(self.network, own, allow_code=allow_code)
@@ -117,6 +123,7 @@ class Subject:
         if isinstance(test, FileSplit) and self.network.class_names not in (None, tuple(names)):
             raise UsageError(f"{data.name} has other classes than the network: {self._first_other(names)}")
         splits = cast(Splits, (train.to(self.device), test.to(self.device)))
+        # The batch size of the run: with another one rounding differs, and with it, rarely, a prediction.
         batch_size = max(2, min(self.network.batch_size or BATCH, len(train)))
         training = TrainingConfig(batch_size=batch_size, channels_last=self.network.channels_last)
         return make_loader(data, splits, training, seed=0, workers=self.execution.workers_for(data)), names
@@ -127,10 +134,11 @@ class Subject:
         return f"its class {number} is {here!r}, the network was trained with {there!r}"
 
     def _normalisation(self) -> Normalisation:
-        """Images are scaled as those that it was trained on, also those of another data set.
+        """Images are normalised as those that the network was trained on, even if they are of another data set.
 
-        A file that does not say what it was trained on does not know how either: photographs are scaled by ImageNet's
-        figures, as everybody does; images in memory as a run on them scales them, by their own training images.
+        A file that does not say on what the network was trained does not say how its images were normalised either.
+        Then photographs are normalised by ImageNet's figures, as is usual, and images in memory by those of their own
+        training images, as in a run on them.
         """
         mean, std = (
             torch.tensor(v, dtype=torch.float64, device=self.device) for v in (self.network.mean, self.network.std)
@@ -140,13 +148,15 @@ class Subject:
     def findings(
         self, *, gates: list[Gate], off: str | None, hold: str | None, tell: Callable[[str], None]
     ) -> Iterator[Finding]:
-        """As trained first; then under each other gate, with gates off (s = 1), with gates held at their mean scale.
+        """Evaluate the network as trained, then with each other gate, with gates off (s = 1), and with gates held.
+
+        A gate that is held has its mean scale over the test images, whatever the image.
 
         Args:
-            off, hold: sites, see `choose_sites`.
-            tell: is told what is computed next.
+            off, hold: sites; see `choose_sites`.
+            tell: is called with the name of the next condition.
         """
-        # Wrong names are found before an hour has been spent.
+        # Find wrong names now, rather than after an hour of computing.
         texts = [text for text in (off, hold, "all" if gates else None) if text is not None]
         asked = {text: choose_sites(self.model, text) for text in texts}
         tell("as trained")
@@ -187,7 +197,7 @@ class Subject:
 
 
 def _class_names(test: Any, classes: int) -> list[str]:
-    """The folders' names; numbers where there are none."""
+    """The names of the class folders; numbers if the images are not files."""
     if not isinstance(test, FileSplit):
         return [str(i) for i in range(classes)]
     return test.class_names

@@ -1,4 +1,4 @@
-"""Gates: the functions g of F' = F * (1 + g(z)), built in, read from a formula or brought by the user."""
+"""Gates: the functions g of F' = F * (1 + g(z)), built in, read from a formula or supplied by the user."""
 
 from bamgate.gates.builtin import GATES as GATES
 from bamgate.gates.check import GateReport as GateReport

@@ -18,6 +18,9 @@ from bamgate.registry import Registry
 
 GATES: Registry[Gate] = Registry("gate")
 
+# The text of each function is the gate's source, whose sha256 is stored with every run, and its docstring is the
+# summary that `bamgate gates list` shows: editing either makes the stored sha256 another one.
+
 
 def sigmoid(z: Tensor) -> Tensor:
     """1 / (1 + exp(-z)), the paper's gate: s in (1, 2)"""

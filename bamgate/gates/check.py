@@ -1,4 +1,4 @@
-"""What a gate does, measured: `bamgate gates check`; and whether it can be used at all."""
+"""Measurements of a gate, as `bamgate gates check` shows them, and whether it can be used at all."""
 
 import math
 from collections.abc import Callable
@@ -12,12 +12,24 @@ from bamgate.gates.elementwise import require_elementwise
 from bamgate.gates.gate import Gate, values_and_slopes
 from bamgate.gates.identity import fingerprint
 
-_WIDE = torch.arange(-2000, 2001, dtype=torch.float64).view(1, 1, 1, -1) / 40  # a map, 0 in it, exactly
+# Logits from -50 to 50 as a map of one image and one channel. From integers, so that 0 is among them exactly.
+_WIDE = torch.arange(-2000, 2001, dtype=torch.float64).view(1, 1, 1, -1) / 40
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateReport:
-    """Measured facts of a gate. `low` and `high` bound s = 1 + g over z in [-50, 50]."""
+    """Measured facts of a gate.
+
+    Args:
+        low, high: smallest and largest s = 1 + g over z in [-50, 50].
+        centre, slope: s(0) and s'(0).
+        max_slope: largest |s'| on the same grid.
+        finite: values and slopes, in fp64 on the grid and in fp32 up to |z| = 100.
+        learns: some slope is not 0, or the gate is constant.
+        bf16, autocast: it computes in bf16, and under bf16 autocast.
+        compiles: torch.compile gives the same values; None if that was not tried.
+        parameters: how many numbers it learns.
+    """
 
     name: str
     low: float
@@ -37,7 +49,7 @@ class GateReport:
 
     @property
     def effect(self) -> str:
-        """Whether F' = F * s can attenuate, amplify, or both."""
+        """Whether F' = F * s can attenuate, amplify, or both, in words."""
         can_attenuate, can_amplify = self.low < 1 - 1e-6, self.high > 1 + 1e-6
         flips = ", and flips signs" if self.low < -1e-6 else ""
         words = {(True, True): "attenuates and amplifies", (True, False): "only attenuates"}
@@ -57,7 +69,7 @@ class GateReport:
 
 
 def require_usable(gate: Gate) -> Gate:
-    """UsageError unless the gate is elementwise, pure and finite up to |z| = 30, with a finite gradient."""
+    """Return the gate; UsageError unless it is elementwise, pure and, up to |z| = 30, finite with a finite gradient."""
     require_elementwise(gate.build, gate.name)
     z = torch.arange(-60, 61).div(2)
     for what, numbers in zip(("value", "gradient"), values_and_slopes(gate.sample(), z), strict=True):
@@ -82,8 +94,10 @@ def examine(gate: Gate, *, try_compile: bool = False) -> GateReport:
         centre=1 + float(g0),
         slope=float(slope0),
         max_slope=float(slopes.abs().max()),
+        # Saturated tails step up and down by rounding.
         monotone=bool((steps >= -1e-12).all() or (steps <= 1e-12).all()),
         finite=bool(g.isfinite().all() and slopes.isfinite().all()) and _finite_far_out(module),
+        # A value that changes without a slope, as of round(z), would leave the attention module untrained.
         learns=bool((slopes != 0).any() or (g == g.flatten()[0]).all()),
         bf16=_survives(lambda: _low_precision(gate)),
         autocast=_survives(lambda: _under_autocast(module)),
@@ -95,14 +109,17 @@ def examine(gate: Gate, *, try_compile: bool = False) -> GateReport:
 
 
 def _finite_far_out(module: nn.Module) -> bool:
-    """In fp32, where exp overflows beyond 88; a network's logits may come there while it diverges."""
+    """Whether values and slopes are finite in fp32, in which exp overflows beyond 88.
+
+    The logits of a network may grow that large while it diverges.
+    """
     return all(bool(numbers.isfinite().all()) for numbers in values_and_slopes(module, torch.linspace(-100, 100, 401)))
 
 
 def _survives(trial: Callable[[], bool]) -> bool:
     try:
         return trial()
-    except Exception:  # the answer is "no", whatever the reason
+    except Exception:  # the gate is a user's code and may raise anything; the answer is "no" in each case
         return False
 
 
@@ -124,7 +141,7 @@ def _compiled(module: nn.Module) -> bool:
 
 
 def tanh_form_error(gate: Gate) -> float:
-    """Largest |s(z) - c (1 + depth tanh(k z))| over the grid; NaN where the gate states no form."""
+    """Largest |s(z) - c (1 + depth tanh(k z))| over z in [-50, 50]; NaN if the gate states no such form."""
     if gate.form is None:
         return math.nan
     g, _ = values_and_slopes(gate.sample().double(), _WIDE)

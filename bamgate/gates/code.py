@@ -1,8 +1,8 @@
-"""Code that a gate's name leads to: found and read first, and executed, as it was read, only when that is asked for.
+"""The code that a gate's name refers to: it is found and read first, and executed, as it was read, only on request.
 
-A gate's file may import what lies beside it; `pkg.mod:attr` is looked for in the working folder, then among what is
-installed. All that is executed of a folder is part of the gate's source. Bytecode is never taken from there: it may be
-another program than the text beside it.
+A gate's file may import modules beside it. `pkg.mod:attr` is looked up in the working folder, then among installed
+packages. Everything that is executed from a folder is part of the gate's source. Bytecode in a folder is never used: it
+may hold another program than the text beside it.
 """
 
 import hashlib
@@ -21,14 +21,15 @@ from bamgate.gates.modules import Module, chain, read_bytes, served, with_import
 
 @dataclass(frozen=True, kw_only=True)
 class Code:
-    """What a gate's name leads to, read and not executed.
+    """The code that a gate's name refers to, read but not executed.
 
     Args:
-        spec: the name as it was given; `name` is what records call it.
-        attribute: of the gate in the module `main`.
-        modules: those of the folder by name, `main` and what it imports; empty where `main` is installed.
-        origin: the gate's file, or the folder that its module was found in; None where it is installed.
-        source: the text that identifies it.
+        spec: the name as it was given.
+        name: the name in records.
+        attribute: the gate's name in the module `main`.
+        modules: modules of the folder by name: `main` and those it imports; empty if `main` is installed.
+        origin: the gate's file, or the folder in which its module was found; None if the module is installed.
+        source: the text that identifies the gate.
     """
 
     spec: str
@@ -49,10 +50,10 @@ def find_code(spec: str, folder: Path | None = None) -> Code:
 
     Args:
         spec: file.py:attr or pkg.mod:attr.
-        folder: paths lead from there, and modules are looked for there first; by default the working folder.
+        folder: paths are relative to it, and modules are looked up there first; by default the working folder.
 
     Raises:
-        UsageError: there is no such file, or it cannot be read.
+        UsageError: the file does not exist or cannot be read.
     """
     refuse_unprintable("gate", spec)
     place, attribute, is_file = split_code(spec)
@@ -62,6 +63,7 @@ def find_code(spec: str, folder: Path | None = None) -> Code:
         origin = root / place
         if not origin.is_file():
             raise UsageError(f"gate {spec!r}: there is no file {str(origin)!r}")
+        # A name of our own: the file may have the name of a module that is already imported.
         root, main = origin.parent, f"bamgate_user_{origin.stem}"
         modules = {main: Module(path=origin, data=read_bytes(origin, spec), is_package=False)}
     else:
@@ -74,13 +76,13 @@ def find_code(spec: str, folder: Path | None = None) -> Code:
 
 
 def execute(code: Code) -> ModuleType:
-    """Execute what was read; UsageError where it fails.
+    """Execute the code that was read; UsageError if it fails.
 
-    Names that other code has for its modules, and sys.path, stay as they are.
+    sys.path and the modules of other code stay as they are.
     """
     try:
         return _imported(code)
-    except (Exception, SystemExit) as error:  # it is the user's code
+    except (Exception, SystemExit) as error:  # a user's code may raise anything
         place, _, is_file = split_code(code.spec)
         failed = f"{Path(place).name} cannot be loaded" if is_file else f"cannot import {place!r}"
         raise UsageError(f"gate {code.spec!r}: {failed}: {one_line(error)}") from error
@@ -91,13 +93,15 @@ def _imported(code: Code) -> ModuleType:
         return importlib.import_module(code.main)
     there = getattr(sys.modules.get(code.main), "__file__", None)
     if there is not None and code.main in code.modules and Path(there) == code.modules[code.main].path.absolute():
-        return sys.modules[code.main]  # whoever imported it has the gate's own module
+        # The caller has imported this module: use it, rather than a second copy whose classes would be different ones.
+        return sys.modules[code.main]
     with served(code.modules, f"bamgate_user_{code.sha256[:8]}"):
         return importlib.import_module(code.main)
 
 
 def _source(main: str, modules: Mapping[str, Module], spec: str) -> str:
-    """The gate's own text, followed by those of the folder's modules that are executed with it."""
+    """The gate's own text, then the texts of the folder's modules that are executed with it."""
+    # Sorted, and a package without a file (no data) left out: the text depends on the files alone.
     others = [name for name in sorted(modules) if name != main and modules[name].data]
     return "\n".join([_text(modules[main], spec), *(f"# {name}\n{_text(modules[name], spec)}" for name in others)])
 
@@ -110,9 +114,11 @@ def _text(module: Module, spec: str) -> str:
 
 
 def _installed_source(name: str) -> str:
-    """The text of an installed module, none of it or of the packages around it imported; empty where it has none."""
+    """The text of an installed module, found without importing it or its packages; empty if it has none."""
     spec, path = None, None
     parts = name.split(".")
+    # importlib.util.find_spec("a.b") would import, and so execute, the package a. Ask the finders level by level
+    # instead.
     for depth in range(1, len(parts) + 1):
         inner = ".".join(parts[:depth])
         finders = [finder for finder in sys.meta_path if hasattr(finder, "find_spec")] if inner else []
@@ -124,7 +130,7 @@ def _installed_source(name: str) -> str:
 
 
 def source_of(file: str | None) -> str:
-    """The text of a module's file; empty where it is written in C, or cannot be read: then it cannot be imported."""
+    """The text of a module's file; empty if it is not Python, or cannot be read: then the import says what is wrong."""
     try:
         return importlib.util.decode_source(Path(file).read_bytes()) if file and file.endswith(".py") else ""
     except (OSError, SyntaxError, UnicodeDecodeError):

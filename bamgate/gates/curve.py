@@ -1,4 +1,4 @@
-"""The curve of a gate, as it is stored with a run: whoever reads the record later needs neither the gate nor torch."""
+"""The curve of a gate, as stored with a run, so that a record can be read later without the gate and without torch."""
 
 import functools
 
@@ -6,13 +6,13 @@ import torch
 
 from bamgate.gates.gate import Gate, values_and_slopes
 
-REACH, STEPS = 6, 20  # z from -6 to 6, 20 steps a unit
+REACH, STEPS = 6, 20  # z from -6 to 6, 20 steps per unit
 Point = dict[str, str | float]
 
 
 @functools.lru_cache(maxsize=256)
 def gate_curve(gate: Gate) -> tuple[Point, ...]:
-    """A row of gate_curve.csv for each logit: gate, z, g(z) and g'(z). A gate that learns is taken as it starts."""
+    """The rows of gate_curve.csv: gate, z, g(z) and g'(z). A learned gate is taken at its initial values."""
     z = torch.arange(-REACH * STEPS, REACH * STEPS + 1).double() / STEPS
     g, slope = values_and_slopes(gate.sample().double(), z)
     points = zip(z.tolist(), g.tolist(), slope.tolist(), strict=True)
@@ -20,5 +20,6 @@ def gate_curve(gate: Gate) -> tuple[Point, ...]:
 
 
 def _stable(value: float) -> float:
-    """To 6 decimals and 6 digits: what rounding leaves of a number on any machine."""
+    """Rounded to 6 decimals and 6 digits, which are the same on every machine."""
+    # + 0.0 turns -0.0 into 0.0.
     return float(f"{round(value, 6) + 0.0:.6g}")

@@ -1,7 +1,7 @@
-"""Gates as formulas: `expr:2*sigmoid(2*z)-1`. Read by a whitelist over Python's syntax tree, never executed as code.
+"""Gates as formulas: `expr:2*sigmoid(2*z)-1`. Python parses the text, a whitelist reads the tree; nothing is executed.
 
 The language: numbers, z, pi, e, + - * / **, parentheses, and the functions in FUNCTIONS. An exponent is a
-plain number of at most 8, so that no tower of powers can be written.
+plain number of at most 8, so that a formula cannot stack powers until it runs out of memory.
 """
 
 import ast
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from bamgate.errors import UsageError, unknown
 
+# Python's parser is recursive and may run out of stack on deep nesting; these bounds keep every text far from that.
 MAX_LENGTH = 300
 MAX_DEPTH = 24
 MAX_EXPONENT = 8
@@ -25,7 +26,7 @@ Node = Callable[[Tensor], Value]
 
 
 def _tensor(function: Callable[[Tensor], Tensor]) -> Callable[..., Value]:
-    """`function` for a tensor; a number goes through a 0-d float64 tensor and comes back as a number."""
+    """Extend `function` from tensors to plain numbers, such as in tanh(1)*z; they are computed in float64."""
 
     def apply(x: Value) -> Value:
         if isinstance(x, Tensor):
@@ -35,6 +36,7 @@ def _tensor(function: Callable[[Tensor], Tensor]) -> Callable[..., Value]:
     return apply
 
 
+# torch.minimum takes two tensors, clamp a tensor and a number; which of the arguments are tensors shows only here.
 def _minimum(x: Value, y: Value) -> Value:
     if isinstance(x, Tensor):
         return torch.minimum(x, y) if isinstance(y, Tensor) else x.clamp(max=y)
@@ -76,24 +78,26 @@ OPERATORS: dict[type, Callable[[Value, Value], Value]] = {
 
 
 def parse_formula(text: str) -> tuple[str, Callable[[Tensor], Tensor]]:
-    """The formula in normal form, and the function z -> g(z) that it stands for.
+    """The formula in normal form, and its function z -> g(z).
 
     Raises:
-        UsageError: anything outside the language; nothing of the text has been executed then.
+        UsageError: the text is not in the language. None of it is executed.
     """
     shown = text if len(text) <= 60 else text[:57] + "..."
     if len(text) > MAX_LENGTH:
         raise UsageError(f"formula {shown!r} has {len(text)} characters (at most {MAX_LENGTH})")
+    # Python normalises identifiers: a full-width z would become z, and what is shown would not be what is read.
     if not text.isascii():
-        raise UsageError(f"formula {shown!r}: plain ASCII characters only")
+        raise UsageError(f"formula {shown!r} contains characters other than plain ASCII")
+    # A row of signs nests as well, without parentheses.
     if _nesting(text) > MAX_DEPTH or re.search(r"[-+~]{9}", re.sub(r"\s", "", text)):
         raise UsageError(f"formula {shown!r} is nested too deeply (at most {MAX_DEPTH} levels)")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "1if z" is refused below, in our words
+            warnings.simplefilter("ignore")  # of "1if z", which is refused below with a message of our own
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise UsageError(f"formula {shown!r} cannot be read; an example: expr:2*sigmoid(2*z)-1") from None
+        raise UsageError(f"formula {shown!r} cannot be read; write it as in expr:2*sigmoid(2*z)-1") from None
     if not any(isinstance(node, ast.Name) and node.id == "z" for node in ast.walk(tree)):
         raise UsageError(f"formula {shown!r} does not contain z, the logit")
     try:
@@ -119,9 +123,10 @@ def _nesting(text: str) -> int:
 
 
 def _read(node: ast.expr, shown: str, depth: int) -> Node:
-    """The function for one node of the tree; UsageError for whatever is not on the list."""
+    """The function for one node of the tree; UsageError for a node that is not on the whitelist."""
     if depth > MAX_LENGTH // 2:
         raise UsageError(f"formula {shown!r} is nested too deeply")
+    # bool is a subclass of int: True would pass as 1.
     if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
         return _number(node.value, shown)
     if isinstance(node, ast.Name):
@@ -143,7 +148,7 @@ def _read(node: ast.expr, shown: str, depth: int) -> Node:
 def _number(value: float, shown: str) -> Node:
     try:
         number = float(value)
-    except OverflowError:
+    except OverflowError:  # a whole number of more than 308 digits
         number = math.inf
     if not math.isfinite(number) or abs(number) > 1e6:
         raise UsageError(f"formula {shown!r}: a number may be at most 1e6")
@@ -184,16 +189,18 @@ def _call(name: str, arguments: list[ast.expr], shown: str, depth: int) -> Node:
 
 
 def _check_bounds(bounds: list[Node], arguments: list[ast.expr], shown: str) -> None:
-    """UsageError where two bounds that hold no z are the wrong way round: the lower one would have no effect."""
+    """UsageError if the bounds of clip are constant and swapped: the lower one would have no effect."""
     if any(isinstance(node, ast.Name) and node.id == "z" for bound in arguments[1:] for node in ast.walk(bound)):
         return
     try:
         low, high = (float(bound(torch.zeros(()))) for bound in bounds)
     except (ArithmeticError, ValueError):
-        return  # said when the gate is tried
+        return  # the trial of the gate reports it
     if low > high:
         clip = ", ".join(map(ast.unparse, arguments))
-        raise UsageError(f"formula {shown!r}: clip({clip}) has its lower bound, {low:g}, above its upper one, {high:g}")
+        raise UsageError(
+            f"formula {shown!r}: in clip({clip}) the lower bound {low:g} is above the upper bound {high:g}"
+        )
 
 
 def _language() -> str:

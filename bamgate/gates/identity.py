@@ -1,7 +1,7 @@
-"""Which function a gate is, in hex digits, whatever it is called: how an edited gate is told from the one before.
+"""The fingerprint of a gate: hex digits that identify its function, whatever its name.
 
-The functions alone: a report of a study names its gates, and beside the fingerprint the record has the sha256 of the
-gate's source, which an edit changes too.
+It tells an edited gate from the one before, and sees the function alone. Records hold the sha256 of the gate's source
+beside it, which any edit changes.
 """
 
 import functools
@@ -14,18 +14,21 @@ from bamgate.gates.builtin import GATES
 from bamgate.gates.gate import Gate, applied, moved, values_and_slopes
 from bamgate.seeding import hashed_integers
 
-# 0, the kinks of the hard gates, and both tails.
+# 0, the kinks of the hard gates, and both tails. The first rule: it is fixed, since records hold its digests.
 _GRID = torch.cat([torch.arange(-40, 41) / 10, torch.tensor([-12.0, -7.3, -5.1, 5.1, 7.3, 12.0])]).double()
 _TAILS = torch.tensor([-100.0, -50.0, -30.0, -20.0, -15.0, 15.0, 20.0, 30.0, 50.0, 100.0]).double()
 
 
 @functools.lru_cache(maxsize=256)
 def fingerprint(gate: Gate) -> str:
-    """Of values and slopes from -100 to 100 in training and in evaluation, and of the parameters: their names, shapes
-    and starts, what their gradients are and what they do when they are moved.
+    """The fingerprint of a gate.
 
-    16 digits of the first rule, with which runs were stored before parameters, tails and evaluation counted, a hyphen,
-    and 16 of all. For a function that a built-in gate is too, up to rounding, the first 16 alone.
+    It covers values and slopes from -100 to 100 in training and in evaluation mode, and the parameters: their names,
+    shapes, initial values and gradients, and what changes if they are moved.
+
+    Returns:
+        16 digits by the first rule (see `fingerprint_v1`), a hyphen, and 16 digits of everything above. If a built-in
+        gate is the same function up to rounding, the first 16 alone.
     """
     if gate.name in GATES and GATES.get(gate.name) is gate:
         return fingerprint_v1(gate)
@@ -35,18 +38,22 @@ def fingerprint(gate: Gate) -> str:
 
 @functools.lru_cache(maxsize=256)
 def fingerprint_v1(gate: Gate) -> str:
-    """The first rule, of values and slopes from -12 to 12 in training, and of the number of parameters."""
+    """The first rule: values and slopes from -12 to 12 in training mode, and the number of parameters.
+
+    The first runs were stored with it, before tails, evaluation mode and the parameters themselves counted.
+    """
     module = gate.sample().double()
     numbers = torch.stack(values_and_slopes(module, _GRID))
     parameters = sum(parameter.numel() for parameter in module.parameters())
+    # Rounded before it is formatted, and + 0.0 for -0.0: the last bits differ between machines and releases of torch.
     text = " ".join(f"{value + 0.0:.6f}" for value in (torch.round(numbers * 1e6) / 1e6).flatten().tolist())
-    return _digest(text + f" {parameters} parameters")  # a learned gate may start as a fixed one
+    return _digest(text + f" {parameters} parameters")  # a learned gate may start as the same function as a fixed one
 
 
 def has_fingerprint(gate: Gate, stored: str) -> bool:
-    """Whether `stored` is of this gate by today's rule, or by the first one.
+    """Whether `stored` is the fingerprint of this gate, by today's rule or by the first one.
 
-    Both rules give a built-in gate's function the same digits; those count by today's rule, which sees more.
+    For a built-in gate both rules give the same digits. Those are compared by today's rule, which sees more.
     """
     if stored in _of_built_in_gates().values():
         return stored == fingerprint(gate)
@@ -54,13 +61,13 @@ def has_fingerprint(gate: Gate, stored: str) -> bool:
 
 
 def gate_facts(gate: Gate) -> dict[str, str]:
-    """What a record says of a gate, as it stands in config.json."""
+    """What a record says about a gate, as in config.json."""
     return {"name": gate.name, "source_sha256": gate.source_sha256, "fingerprint": fingerprint(gate)}
 
 
 @functools.cache
 def _of_built_in_gates() -> dict[str, str]:
-    """Full digest -> what is stored."""
+    """Full digest of each built-in gate -> the fingerprint that records hold."""
     return {_full(gate): fingerprint_v1(gate) for gate in GATES}
 
 
@@ -76,19 +83,20 @@ def _full(gate: Gate) -> str:
 
 
 def _parameter_gradients(module: nn.Module) -> list[Tensor]:
-    """Of weighted sums of the values, one at each parameter that learns."""
+    """The gradient of a weighted sum of the values at each parameter that learns."""
     learning = [parameter for parameter in module.parameters() if parameter.requires_grad]
     with torch.enable_grad():
         g = applied(module, _GRID)
         if not learning or not g.requires_grad:
             return []
+        # Weights, as in a plain sum over a symmetric grid the gradients of odd functions would cancel.
         weights = hashed_integers(0, torch.arange(len(_GRID)), 1000).double() / 1000
         gradients = torch.autograd.grad((g * weights).sum(), learning, allow_unused=True)
     return [torch.zeros_like(p) if found is None else found for p, found in zip(learning, gradients, strict=True)]
 
 
 def _text(numbers: Tensor) -> str:
-    """To 6 decimals and 6 digits: what rounding leaves of them on any machine."""
+    """Numbers rounded to 6 decimals and 6 digits, which are the same on every machine."""
     return " ".join(f"{round(value, 6) + 0.0:.6g}" for value in numbers.detach().flatten().tolist())
 
 

@@ -1,4 +1,4 @@
-"""A gate from what the user typed: a built-in name, a formula, pkg.mod:attr, ./file.py:attr or a plug-in's name."""
+"""Load a gate by what the user typed: a built-in name, a formula, pkg.mod:attr, ./file.py:attr or a plug-in's name."""
 
 import functools
 import importlib
@@ -24,13 +24,16 @@ _NAME = re.compile(r"[a-z0-9_.-]+")
 
 
 def load_gate(spec: str, folder: Path | None = None) -> Gate:
-    """The gate that a user names; UsageError for an unknown name or for code that is no gate.
+    """The gate that a user names.
 
-    A name runs no code of the user's; `pkg.mod:attr`, `file.py:attr` and plug-ins import theirs. A name that comes from
-    somebody's file is for `bamgate.gates.stored.stored_gate`.
+    `pkg.mod:attr`, `file.py:attr` and plug-ins run code; built-in names and formulas do not. Use this for names that
+    the user typed. For a name from a file, which may be somebody else's, use `bamgate.gates.stored.stored_gate`.
 
     Args:
-        folder: paths lead from there, and modules are looked for there first; by default the working folder.
+        folder: paths are relative to it, and modules are looked up there first; by default the working folder.
+
+    Raises:
+        UsageError: the name is unknown, or the code is not a usable gate.
     """
     spec = spec.strip()
     if spec in GATES:
@@ -40,6 +43,7 @@ def load_gate(spec: str, folder: Path | None = None) -> Gate:
         return _from_formula(spec.removeprefix("expr:"))
     if is_code(spec):
         return gate_of(find_code(spec, folder))
+    # No name has these characters: it is a formula whose prefix is missing.
     if re.search(r"[*+(]", spec):
         raise UsageError(f"unknown gate {spec!r}; a formula of z starts with expr:, as in 'expr:{spec}'")
     plugins = plugin_gates()
@@ -49,24 +53,26 @@ def load_gate(spec: str, folder: Path | None = None) -> Gate:
 
 
 def gate_of(code: Code) -> Gate:
-    """Execute the code and take its gate; UsageError where it fails or is no gate."""
+    """Execute the code and return its gate; UsageError if it fails or is not a usable gate."""
     gate = _as_gate(_attribute(execute(code), code.attribute, code.spec), code.name, code.source)
     return replace(gate, origin=code.origin)
 
 
 def plugin_gates(points: Iterable[EntryPoint] | None = None) -> dict[str, EntryPoint]:
-    """Entry points of the group bamgate.gates by name, none of them imported.
+    """Entry points of the group bamgate.gates, by name; none is imported.
 
-    Raises UsageError where a plug-in takes a built-in name or another plug-in's.
+    Raises:
+        UsageError: a plug-in uses the name of a built-in gate or of another plug-in.
     """
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP) if points is None else points:
         if not _NAME.fullmatch(point.name):
-            raise UsageError(f"plug-in gate {point.name!r}: a name may hold a-z 0-9 _ . - only")
+            raise UsageError(f"plug-in gate {point.name!r}: a name may contain only a-z 0-9 _ . -")
         if point.name in GATES:
             raise UsageError(f"plug-in gate {point.name!r} ({point.value}) takes the name of a built-in gate")
+        # One package may be found twice, for instance as an editable install beside its build folder.
         if point.name in found and found[point.name].value != point.value:
-            raise UsageError(f"two plug-ins bring a gate {point.name!r}: {found[point.name].value} and {point.value}")
+            raise UsageError(f"two plug-ins provide a gate {point.name!r}: {found[point.name].value} and {point.value}")
         found[point.name] = point
     return found
 
@@ -95,13 +101,13 @@ def _attribute(module: Any, attribute: str, spec: str) -> Any:
 
 
 def _makes_modules(part: Any) -> bool:
-    """A class of modules, or one whose first arguments are given: functools.partial(nn.Hardtanh, 0.0, 1.0)."""
+    """Whether this is a module class, or one with arguments filled in, such as partial(nn.Hardtanh, 0.0, 1.0)."""
     part = part.func if isinstance(part, functools.partial) else part
     return isinstance(part, type) and issubclass(part, nn.Module)
 
 
 def _as_gate(part: Any, name: str, source: str) -> Gate:
-    """A Gate, an nn.Module class or a function Tensor -> Tensor, as a Gate of that name."""
+    """Turn a Gate, an nn.Module class or a function Tensor -> Tensor into a Gate of that name."""
     if isinstance(part, Gate):
         return require_usable(replace(part, name=name, source=source or part.source))
     build: Callable[[], nn.Module]

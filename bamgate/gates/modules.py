@@ -1,4 +1,4 @@
-"""The modules of a gate's folder: read as bytes, with those that they import, and served as they were read."""
+"""The modules of a gate's folder: read as bytes, with the modules they import, and imported exactly as read."""
 
 import ast
 import sys
@@ -12,13 +12,14 @@ from types import CodeType, ModuleType
 
 from bamgate.errors import UsageError
 
-# Never taken from the folder of a gate: Python's own modules, and those that all else here rests on.
+# Never read from the folder of a gate: Python's own modules, and those on which everything here depends. A file
+# random.py beside a gate would otherwise replace the standard library's for torch, too.
 _NOT_THEIRS = frozenset((*sys.stdlib_module_names, "bamgate", "numpy", "torch"))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Module:
-    """A module of a folder as it was read; a folder without a file of its own has no bytes."""
+    """A module of a folder as it was read. A package without __init__.py has no bytes."""
 
     path: Path
     data: bytes
@@ -33,7 +34,7 @@ def read_bytes(path: Path, spec: str) -> bytes:
 
 
 class _Finder:
-    """Finds the modules that were read."""
+    """A finder for sys.meta_path that knows the modules that were read, and no others."""
 
     def __init__(self, modules: Mapping[str, Module]) -> None:
         self.modules = modules
@@ -45,14 +46,14 @@ class _Finder:
         if module is None:
             return None
         loader = _AsRead(name, str(module.path.absolute()), module.data)
-        # A package without search locations: what was not read is not found.
+        # A package gets no search locations, so a module that was not read is not found either.
         spec = ModuleSpec(name, loader, origin=loader.path, is_package=module.is_package)
         spec.has_location = True
         return spec
 
 
 class _AsRead(SourceFileLoader):
-    """Compiles the bytes that were read: neither the file as it is by now, nor bytecode beside it."""
+    """Compiles the bytes that were read: not the file, which may have changed since, nor bytecode beside it."""
 
     def __init__(self, name: str, path: str, data: bytes) -> None:
         super().__init__(name, path)
@@ -65,8 +66,12 @@ class _AsRead(SourceFileLoader):
 
 @contextmanager
 def served(modules: Mapping[str, Module], prefix: str) -> Iterator[None]:
-    """Within, these modules come before all others. Afterwards they go by names of their own, and all else as before:
-    gates of two folders may each have a helper.py."""
+    """Inside this context, importing one of these names gives the module that was read.
+
+    Afterwards the modules are kept under names of their own, and sys.modules is as before, since gates of two folders
+    may each have a helper.py.
+    """
+    # Taken out, not just shadowed: an import looks into sys.modules before it asks any finder.
     before = {name: sys.modules.pop(name) for name in modules if name in sys.modules}
     finder = _Finder(modules)
     sys.meta_path.insert(0, finder)
@@ -77,15 +82,16 @@ def served(modules: Mapping[str, Module], prefix: str) -> Iterator[None]:
         for name in modules:
             module = sys.modules.pop(name, None)
             if module is not None:
-                # torch.compile finds a function's module by this name.
+                # torch.compile looks up a function's module by __name__ in sys.modules.
                 module.__name__ = f"{prefix}.{name}"
                 sys.modules[module.__name__] = module
         sys.modules.update(before)
 
 
 def chain(name: str, root: Path, spec: str) -> dict[str, Module]:
-    """A module of the folder with the packages around it, by name; empty where it is not there."""
+    """A module of the folder and the packages around it, by name; empty if the folder does not have it."""
     parts = name.split(".")
+    # "/" or an empty part, as in "..", would lead out of the folder.
     if parts[0] in _NOT_THEIRS or not all(parts) or "/" in name:
         return {}
     found: dict[str, Module] = {}
@@ -107,7 +113,7 @@ def _module_at(path: Path, spec: str, *, is_last: bool) -> Module | None:
 
 
 def with_imported(modules: Mapping[str, Module], root: Path, spec: str) -> dict[str, Module]:
-    """With the modules of the folder that they import, and those that these import."""
+    """These modules and all modules of the folder that they import, directly or through others."""
     found, unread = dict(modules), list(modules)
     while unread:
         name = unread.pop()
@@ -119,20 +125,22 @@ def with_imported(modules: Mapping[str, Module], root: Path, spec: str) -> dict[
 
 
 def _imports_of(name: str, module: Module) -> list[str]:
-    """Full names of all that may be modules in the import statements of a source."""
+    """Full names of everything in a source's import statements that may be a module."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             tree = ast.parse(module.data)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []  # said when it is executed
+        return []  # executing the module reports the error
     names: list[str] = []
     package = name.split(".") if module.is_package else name.split(".")[:-1]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
+            # One dot is the module's own package, each further one the package around it.
             around = package[: len(package) - node.level + 1] if node.level else []
             base = [*around, *([node.module] if node.module else [])]
+            # `from a import b`: b may be a module of a, or a name in it. Try both.
             names += [".".join(base), *(".".join([*base, alias.name]) for alias in node.names)]
     return names

@@ -1,4 +1,4 @@
-"""A gate that a file names: a built-in, a formula or a plug-in; code only if whoever reads the file allows it."""
+"""Load a gate that a file names: a built-in, a formula or a plug-in; code only if the user allows it."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,14 +15,14 @@ from bamgate.gates.load import gate_of, load_gate
 
 @dataclass(frozen=True, kw_only=True)
 class Stored:
-    """What a file says of a gate.
+    """What a file says about a gate.
 
     Args:
         source: the file, for messages.
-        name: the gate's.
-        sha256: of the code's source; None where the file does not hold it.
-        places: where the code may be: its file, or the folder that its module lies in; the first that holds it counts.
-        other_way: what can be done besides saying --allow-code.
+        name: name of the gate.
+        sha256: of the code's source; None if the file does not hold it.
+        places: where the code may be: its file, or the folder of its module; the first one that has it counts.
+        other_way: what the user can do instead of passing --allow-code.
     """
 
     source: str
@@ -35,10 +35,10 @@ class Stored:
 def stored_gate(stored: Stored, *, allow_code: bool) -> Gate:
     """The gate that a file names.
 
-    Code is compared with the sha256 that the file holds before any of it is executed.
+    Code is compared with the stored sha256 before any of it is executed.
 
     Raises:
-        UsageError: the name is unknown; or it is code, and that is not allowed, not found, or has changed.
+        UsageError: the name is unknown; or it is code that is not allowed, not found, or has changed.
     """
     if not is_code(stored.name):
         return load_gate(stored.name)
@@ -47,40 +47,40 @@ def stored_gate(stored: Stored, *, allow_code: bool) -> Gate:
     code = _found(stored)
     if stored.sha256 is None:
         raise UsageError(
-            f"{stored.source}: gate {stored.name!r} is code, and the sha256 of its source is not stored, so nothing of "
-            f"it was run; {stored.other_way}"
+            f"{stored.source}: gate {stored.name!r} is code, and the sha256 of its source is not stored, so none of it "
+            f"was run; {stored.other_way}"
         )
     if code.sha256 != stored.sha256:
         raise UsageError(
-            f"{stored.source}: gate {stored.name!r} is not the code that it was: the sha256 of "
-            f"{str(code.origin or code.main)!r} is another one, and nothing of it was run; put it back as it was, "
+            f"{stored.source}: gate {stored.name!r} has changed: the sha256 of "
+            f"{str(code.origin or code.main)!r} is not the stored one, and none of it was run; restore the file, "
             f"or {stored.other_way}"
         )
     return gate_of(code)
 
 
 def named_gate(name: str) -> Gate:
-    """The gate of that name; UsageError where it is code: whoever wants that passes the gate."""
+    """The gate of that name; UsageError if it is code: to use code from Python, pass the gate itself."""
     if is_code(name):
-        raise UsageError(f"gate {name!r} is code, and nothing of it was run; pass the gate itself: load_gate({name!r})")
+        raise UsageError(f"gate {name!r} is code, and none of it was run; pass the gate itself: load_gate({name!r})")
     return load_gate(name)
 
 
 def gate_location(gate: Gate, folder: Path) -> dict[str, str]:
-    """Where the code of a gate is, as it is stored: {"location": path from `folder`}; empty for all others."""
+    """Where the code of a gate is, as it is stored: {"location": path relative to `folder`}; empty for other gates."""
     return {} if gate.origin is None else {"location": path_from(gate.origin, folder)}
 
 
 def path_from(path: Path, folder: Path) -> str:
-    """The path as it is stored in a file of `folder`: it is found again where both are moved together."""
+    """The path relative to `folder`, as a file of that folder stores it, so that both can be moved together."""
     try:
         return Path(os.path.relpath(path, folder.resolve())).as_posix()
-    except ValueError:  # another drive
+    except ValueError:  # on Windows there is no relative path to another drive
         return str(path)
 
 
 def places_of(record: Mapping[str, Any], folder: Path) -> list[Path]:
-    """Where the code of a gate may be: where the record in a file of `folder` says, and in that folder itself."""
+    """Where the code of a gate may be: where the record, in a file of `folder`, says, and in `folder` itself."""
     location = record.get("location")
     recorded = [Path(os.path.normpath(folder.resolve() / location))] if isinstance(location, str) else []
     name = record.get("name")
@@ -89,7 +89,7 @@ def places_of(record: Mapping[str, Any], folder: Path) -> list[Path]:
 
 
 def _found(stored: Stored) -> Code:
-    """The code as it was, at whatever place; otherwise that at the first place which holds some."""
+    """The code with the stored sha256, at any of the places; otherwise the code at the first place that has some."""
     found = [code for place in stored.places if (code := _at(stored.name, place)) is not None]
     if found:
         return next((code for code in found if code.sha256 == stored.sha256), found[0])
@@ -97,7 +97,7 @@ def _found(stored: Stored) -> Code:
         return find_code(stored.name)
     looked = " nor ".join(dict.fromkeys(str(place.absolute()) for place in stored.places)) or "anywhere"
     raise UsageError(
-        f"{stored.source}: the code of gate {stored.name!r} is not at {looked}; put it back, or {stored.other_way}"
+        f"{stored.source}: the code of gate {stored.name!r} is not at {looked}; restore it, or {stored.other_way}"
     )
 
 

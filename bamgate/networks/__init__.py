@@ -1,4 +1,4 @@
-"""Networks by name, built with attention at their sites or without; and sites in networks of other people's."""
+"""Networks by name, built with or without attention at their sites, and sites in networks of other libraries."""
 
 from bamgate.networks import families as families
 from bamgate.networks.backbone import BACKBONES as BACKBONES

@@ -16,7 +16,7 @@ def conv1x1(c_in: int, c_out: int, stride: int = 1) -> nn.Conv2d:
 class ResidualBlock(nn.Module):
     """relu(attention(residual(x)) + shortcut(x)), ResNet v1 (He et al. 2016, CVPR).
 
-    The shortcut is a projection with batch norm where the shape changes (option B of the paper).
+    If the shape changes, the shortcut is a projection with batch norm (option B of the paper).
     """
 
     def __init__(self, residual: nn.Sequential, c_in: int, c_out: int, stride: int, sites: Sites) -> None:
@@ -24,6 +24,7 @@ class ResidualBlock(nn.Module):
         self.residual = residual
         same = c_in == c_out and stride == 1
         self.shortcut = nn.Identity() if same else nn.Sequential(conv1x1(c_in, c_out, stride), nn.BatchNorm2d(c_out))
+        # Before the attention is added, which initialises itself.
         init_he(self)
         self.attention = sites.in_block(c_out)
 
@@ -33,7 +34,7 @@ class ResidualBlock(nn.Module):
 
 
 def basic_residual(c_in: int, c_out: int, stride: int) -> nn.Sequential:
-    """3x3, 3x3."""
+    """The residual branch of a basic block: two 3x3 convolutions."""
     return nn.Sequential(
         conv3x3(c_in, c_out, stride),
         nn.BatchNorm2d(c_out),
@@ -46,7 +47,10 @@ def basic_residual(c_in: int, c_out: int, stride: int) -> nn.Sequential:
 def bottleneck_residual(
     c_in: int, width: int, c_out: int, stride: int, *, groups: int = 1, stride_in_3x3: bool = False
 ) -> nn.Sequential:
-    """1x1, 3x3, 1x1. The stride stands in the first 1x1, as the BAM paper's FLOP counts have it, or in the 3x3."""
+    """The residual branch of a bottleneck block: 1x1, 3x3, 1x1 convolutions.
+
+    The stride is in the first 1x1, as the BAM paper's FLOP counts require, or in the 3x3.
+    """
     first, second = (1, stride) if stride_in_3x3 else (stride, 1)
     return nn.Sequential(
         conv1x1(c_in, width, first),

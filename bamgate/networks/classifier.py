@@ -1,7 +1,7 @@
 """The last layer of a network computes in fp32 under any autocast.
 
-In bf16 the numbers next to 10 lie 1/16 apart: two classes would tie for the first place in some hundredths of all
-images, and how many are right would depend on the rule for ties.
+In bf16 the numbers near 10 are 1/16 apart. Two classes would tie for first place in some hundredths of all images, and
+the accuracy would depend on the rule for ties.
 """
 
 from torch import Tensor, nn
@@ -11,17 +11,17 @@ from bamgate.devices import without_autocast
 
 
 def _is_traced(x: object) -> bool:
-    """Whether torch.fx records what is done."""
+    """Whether torch.fx is tracing the network."""
     return isinstance(x, Proxy)
 
 
 class _InItsOwnPrecision(nn.Module):
-    """Computes in the dtype of its weights."""
+    """Computes in the dtype of its weights, whatever autocast says."""
 
     weight: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        if _is_traced(x):  # a graph knows neither dtype nor autocast
+        if _is_traced(x):  # a proxy of torch.fx has no dtype, and a graph cannot hold a context manager
             return super().forward(x)  # type: ignore[no-any-return]
         with without_autocast(x.device.type):
             return super().forward(x.to(self.weight.dtype))  # type: ignore[no-any-return]
@@ -32,19 +32,20 @@ class Classifier(_InItsOwnPrecision, nn.Linear):
 
 
 class ConvClassifier(_InItsOwnPrecision, nn.Conv2d):
-    """B, C, H, W -> B, num_classes, H, W, to be pooled."""
+    """B, C, H, W -> B, num_classes, H, W, which is pooled afterwards."""
 
 
 _EXACT: dict[type[nn.Module], type[nn.Module]] = {nn.Linear: Classifier, nn.Conv2d: ConvClassifier}
 
 
 def exact_classifier(net: nn.Module) -> nn.Module:
-    """The network, whose last linear layer or convolution is from now on one that computes in fp32.
+    """Make the last linear layer or convolution of a network compute in fp32, in place, and return the network.
 
-    Names, weights and what they were drawn from stay as they are.
+    Names and weights stay as they are.
     """
+    # Exact types alone: a subclass may have a forward pass of its own.
     layers = [module for module in net.modules() if type(module) in _EXACT]
     if layers:
-        # In place: a head of another library may hold its layer by more than one name.
+        # Change its class rather than replace it: the head of another library's network may hold it under two names.
         layers[-1].__class__ = _EXACT[type(layers[-1])]
     return net

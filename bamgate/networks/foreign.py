@@ -1,4 +1,4 @@
-"""Networks of torchvision and timm by name, `torchvision:resnet50` and `timm:regnety_004`, with sites found in them."""
+"""Networks of torchvision and timm by name, as `torchvision:resnet50` or `timm:regnety_004`; their sites are found."""
 
 from collections.abc import Callable, Collection
 from typing import Any
@@ -12,12 +12,12 @@ from bamgate.networks.classifier import exact_classifier
 from bamgate.networks.insertion import channels_at, find_stages
 from bamgate.networks.insertion.dry_run import SIZE
 
-# Their training output is a tuple with auxiliary classifiers unless these are left out.
+# In training these return a tuple with auxiliary logits, unless they are built without the auxiliary classifiers.
 _WITHOUT_AUXILIARY = {"googlenet", "inception_v3"}
 
 
 def find_backbone(name: str) -> Backbone:
-    """A registered network, or one of another library; UsageError with the nearest name for any other."""
+    """A registered network, or one of another library; UsageError with the nearest name if there is none."""
     library, colon, wanted = name.partition(":")
     if not colon:
         if name in BACKBONES:
@@ -35,7 +35,7 @@ def _torchvision(name: str) -> Backbone:
 
     def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         if in_channels != 3:
-            raise UsageError(f"torchvision:{name} takes images of 3 channels, these have {in_channels}")
+            raise UsageError(f"torchvision:{name} takes images with 3 channels, the data set has {in_channels}")
         extra: dict[str, Any] = {"aux_logits": False, "init_weights": True} if name in _WITHOUT_AUXILIARY else {}
         net = models.get_model(name, weights=None, num_classes=num_classes, **extra)
         return _with_attention(net, f"torchvision:{name}", sites, _example(in_channels, image_size))
@@ -61,20 +61,21 @@ LIBRARIES: dict[str, Callable[[str], Backbone]] = {"torchvision": _torchvision, 
 
 
 def _require(library: str, name: str, names: Collection[str]) -> None:
+    # timm writes "resnet50.a1_in1k" for an architecture with one set of its trained weights.
     plain, dot, weights = name.partition(".")
     if dot and plain in names and name not in names:
         raise UsageError(
-            f"{library} has no model {name!r}; did you mean {plain!r}? ({weights!r} names trained weights, "
-            "and networks start untrained here)"
+            f"{library} has no model {name!r}; did you mean {plain!r}? ({weights!r} names trained weights; "
+            "here networks start untrained)"
         )
     if name not in names:
         raise UsageError(
-            f"{library} has no model {name!r}{nearest(name, names)} (its list_models() names all {len(names)})"
+            f"{library} has no model {name!r}{nearest(name, names)} (its list_models() lists all {len(names)})"
         )
 
 
 def _example(in_channels: int, image_size: Size) -> Tensor:
-    """An image to find the sites with: small ones would leave no map in a network made for large ones."""
+    """An image for finding the sites. It is not small: in a network for large images a small one would leave no map."""
     size = image_size if max(image_size) > SMALL else (SIZE, SIZE)
     return torch.zeros(1, in_channels, *size)
 
@@ -82,9 +83,9 @@ def _example(in_channels: int, image_size: Size) -> Tensor:
 def _with_attention(net: nn.Module, name: str, sites: Sites, example: Tensor) -> nn.Module:
     exact_classifier(net)
     if sites.block is not None:
-        raise UsageError(f"{name}: its blocks are not known here (allowed placement: bottleneck)")
+        raise UsageError(f"{name}: bamgate does not know its blocks (allowed placement: bottleneck)")
     if sites.extra is not None:
-        raise UsageError(f"{name}: its blocks are not known here, so there is no extra one (allowed: bam, se, cbam)")
+        raise UsageError(f"{name}: bamgate does not know its blocks, so none can be added (allowed: bam, se, cbam)")
     if sites.bottleneck is not None:
         insert_all(net, sites.bottleneck, channels_at(net, find_stages(net, example), example))
     return net

@@ -1,6 +1,6 @@
-"""What the BAM paper (Park, Woo, Lee, Kweon; BMVC 2018) prints of each network's size, and how a count compares.
+"""The network sizes that the BAM paper (Park, Woo, Lee, Kweon; BMVC 2018) prints, and how a count compares with them.
 
-Figures as printed, texts and not numbers, so that their last digit is known. "GFLOPs" there are multiply-accumulates
+Figures are kept as printed, as texts, so that their last digit is known. The paper's "GFLOPs" are multiply-accumulates
 of convolutions and linear layers, in units of 10^9.
 """
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Images(NamedTuple):
-    """A data set of the paper: pixels a side, and classes."""
+    """A data set of the paper: pixels per side and number of classes."""
 
     name: str
     size: int
@@ -120,37 +120,38 @@ SIZES: dict[tuple[str, Images], dict[str, Printed]] = {
     },
 }
 
-# Networks that the paper does not count: on which images they are at home; any other is counted on both.
+# Networks that the paper does not count, and the images that they are made for. All others are counted on both.
 HOMES: dict[str, tuple[Images, ...]] = {
     **{f"resnet{depth}": (CIFAR100,) for depth in (8, 20, 32, 56, 110)},
     "wrn-16-8": (CIFAR100,),
     **dict.fromkeys(("resnext50-32x4d-v1.5", "mobilenet-0.5", "vgg16"), (IMAGENET,)),
 }
 
-# Why a count differs, and where the paper disagrees with itself.
+# Why a count differs, and where the paper contradicts itself.
 NOTES: dict[str, str] = {
     "densenet100-bc": (
-        "with BAM 0.846 M here, 0.84 there: the printed figure is ours cut off instead of rounded. "
-        "It has no extra block: each of its own adds channels."
+        "with BAM the paper prints 0.84 M, here it has 0.846: the same figure, truncated instead of rounded. "
+        "There is no extra block, since each block of this network adds channels."
     ),
     "mobilenet": (
-        "with BAM 4.326 M here, 4.32 there: ours cut off. GFLOPs tell that there are three BAMs, not four (+0.020). "
-        "At 192 pixels 0.439 GFLOPs cannot be right: 0.569 times (192/224)^2 is 0.418."
+        "with BAM the paper prints 4.32 M, here it has 4.326: the same figure, truncated. The GFLOPs (+0.020) show "
+        "three BAMs, not four. At 192 pixels 0.439 GFLOPs cannot be right: 0.569 times (192/224)^2 is 0.418."
     ),
     "squeezenet1.1": (
-        "0.290 GFLOPs are not those of the published network at 224 pixels, 0.349; its parameters are the same."
+        "the paper prints 0.290 GFLOPs; the published network has 0.349 at 224 pixels, with the same parameters."
     ),
-    "resnext29-16x64d": "SE prints 68.81 M; one SE a block, r = 16, with biases, makes 68.77.",
+    "resnext29-16x64d": "with SE the paper prints 68.81 M; one SE per block, r = 16, with biases, gives 68.77.",
     "resnext29-8x64d": (
-        "BAM-C prints 35.60 M, 35.61 here. Table 1c says 34.4 M for the plain network, Tables 2 and 3 say 34.52: "
-        "with 10 classes it has 34.43."
+        "with BAM-C the paper prints 35.60 M, here it has 35.61. For the plain network Table 1c prints 34.4 M, "
+        "Tables 2 and 3 print 34.52; with 10 classes it has 34.43."
     ),
     "resnet50": (
-        "Table 1 prints 23.68 M for the plain network, 23.71 here and in Tables 2, 3 and 5, and 25.14 M with an extra "
-        "block, 25.17 here. Without biases and the shifts of batch norms ours have 23.68 and 25.14."
+        "for the plain network Table 1 prints 23.68 M, Tables 2, 3 and 5 print 23.71, as here. With an extra block "
+        "the paper prints 25.14 M, here it has 25.17. Without biases and the shifts of batch norms they are 23.68 and "
+        "25.14."
     ),
-    "wrn-28-8": "Table 1c prints 23.56 M with BAM, Tables 2, 3 and 5 print 23.42.",
-    "preresnet110": "the printed counts are those of 3 x 18 bottleneck blocks, which are 164 layers.",
+    "wrn-28-8": "with BAM Table 1c prints 23.56 M, Tables 2, 3 and 5 print 23.42.",
+    "preresnet110": "the printed counts are those of 3 x 18 bottleneck blocks, which make 164 layers.",
 }
 
 
@@ -163,7 +164,7 @@ class Agreement(Enum):
 
 
 def compare(value: float, printed: str) -> Agreement:
-    """SAME: the printed digits; NEAR: within one unit of the last of them."""
+    """Compare a count with a printed figure. SAME: it rounds to it; NEAR: within one unit of its last digit."""
     digits = len(printed.partition(".")[2])
     if f"{value:.{digits}f}" == printed:
         return Agreement.SAME
@@ -171,7 +172,7 @@ def compare(value: float, printed: str) -> Agreement:
 
 
 def images_of(network: str) -> list[Images]:
-    """On which images a network is counted."""
+    """The images on which a network is counted."""
     if ":" in network:
         return [IMAGENET]
     printed = [images for name, images in SIZES if name == network]

@@ -1,4 +1,4 @@
-"""The frame of every network here: a stem, stages with attention between them, pooling and a linear classifier."""
+"""The frame of bamgate's own networks: a stem, stages with attention between them, pooling and a linear classifier."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +13,14 @@ from bamgate.networks.sites import name_sites
 
 
 class Stage(NamedTuple):
-    """A part of a network by name, the channels that it puts out, whether attention may follow, and its own block."""
+    """A stage of a network.
+
+    Args:
+        name: the name of the stage and of its site.
+        channels: output channels.
+        has_site: attention may follow.
+        own: makes one more block of the same kind; None if none keeps the shape of the map.
+    """
 
     name: str
     module: nn.Module
@@ -25,13 +32,12 @@ class Stage(NamedTuple):
 class StagedNet(nn.Module):
     """B, in_channels, H, W -> B, num_classes.
 
-    The attention after a stage is `sites.<its name>`; there is none after the last stage, which no
-    down-sampling follows.
+    The attention after a stage is `sites.<name of the stage>`. The last stage has none, as no down-sampling follows it.
 
     Args:
-        stem: image -> first features.
+        stem: image -> first feature map.
         stages: in order.
-        tail: between the last stage and the pooling, on its channels.
+        tail: between the last stage and the pooling, such as the last norm of a pre-activation network.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class StagedNet(nn.Module):
         self.stem = stem
         self.stages = nn.ModuleDict({stage.name: stage.module for stage in stages})
         with_site = [stage for stage in stages[:-1] if stage.has_site]
+        # In a dict of their own: stages keep their names and shapes whether attention follows or not.
         self.sites = nn.ModuleDict({stage.name: sites.at_bottleneck(stage.channels, stage.own) for stage in with_site})
         for name, part in [*self.stages.items(), *self.sites.items()]:
             name_sites(part, name)
@@ -59,12 +66,12 @@ class StagedNet(nn.Module):
 
 
 def conv_norm_relu_stem(in_channels: int, channels: int) -> nn.Sequential:
-    """The stem of small-image networks that normalise after convolving."""
+    """The stem of networks for small images that normalise after the convolution."""
     return nn.Sequential(conv3x3(in_channels, channels), nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
 def stem_for(image_size: Size, in_channels: int, channels: int) -> nn.Sequential:
-    """The 7x7 stem with max pooling (He et al. 2016, Table 1); the small one for images of at most 64 pixels a side."""
+    """The 7x7 stem with max pooling (He et al. 2016, Table 1), or a small one for images up to 64 pixels per side."""
     if max(image_size) <= SMALL:
         return conv_norm_relu_stem(in_channels, channels)
     conv = nn.Conv2d(in_channels, channels, 7, stride=2, padding=3, bias=False)
@@ -72,7 +79,7 @@ def stem_for(image_size: Size, in_channels: int, channels: int) -> nn.Sequential
 
 
 def norm_relu(channels: int) -> nn.Sequential:
-    """What a pre-activation network ends with."""
+    """Batch norm and ReLU, as before each convolution and at the end of a pre-activation network."""
     return nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
 
 
@@ -82,9 +89,9 @@ def residual_stages(
     """Stages layer1, layer2, ... of residual blocks; each but the first halves the map.
 
     Args:
-        block: (channels in, channels out, stride) -> module.
-        c_in: channels of the stem.
-        depths, widths: blocks of each stage, and the channels that it puts out.
+        block: (input channels, output channels, stride) -> module.
+        c_in: output channels of the stem.
+        depths, widths: number of blocks and output channels of each stage.
     """
     stages = []
     for i, (depth, c_out) in enumerate(zip(depths, widths, strict=True), start=1):

@@ -1,7 +1,7 @@
-"""Statistics of paired runs: numbers in, small frozen results out, each with its status code and its library call.
+"""Statistics of paired runs: numbers in, small frozen results out, each with a status code and its library call.
 
-The seed is the unit; a difference is treatment minus control in percentage points. Nothing draws from global
-randomness.
+The unit is the seed. A difference is treatment minus control, in percentage points. Nothing draws from global random
+generators.
 """
 
 from bamgate.stats.across import Across as Across

@@ -1,7 +1,9 @@
-"""One difference over several cells (networks on data sets), several seeds in each.
+"""One difference over several contexts (networks on data sets), with several seeds in each.
 
-The unweighted t over cell means comes first: it speaks of a new network or data set like these. A few seeds tell a
-cell's own precision badly, so that weights made from it (meta-analysis) are noise to some part.
+Classes and fields here call a context a cell: the first version of stats.json did, and names in it stay.
+
+The unweighted t test over context means comes first: its claim is about a new network or data set like these. With a
+few seeds the precision of a single context is poorly known, so weights made from it (meta-analysis) are partly noise.
 """
 
 import math
@@ -18,19 +20,19 @@ from bamgate.stats.pairs import Floats
 from bamgate.stats.result import Result
 from bamgate.stats.status import EQUAL_CONTEXTS, FEW_CONTEXTS, NO_CONTEXTS
 
-SAME = 1e-9  # points; one image in a million is worth 1e-4
+SAME = 1e-9  # points; means that differ by less are equal up to rounding (one image in a million is 1e-4 points)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CellMeans(Result):
-    """Every cell counts the same, in points.
+    """The mean over contexts, each with the same weight, in points.
 
     Attributes:
-        k: cells.
-        mean, sd: of the cell means.
-        t, df, p, low, high: t test over cell means: the claim about a new cell like these.
-        these_low, these_high: 95 % interval of the mean over exactly these cells, from the spread between seeds
-            within cells: the claim about these cells only. None if no cell has two seeds or none varies.
+        k: number of contexts.
+        mean, sd: of the context means.
+        t, df, p, low, high: the t test over context means: a claim about a new context like these.
+        these_low, these_high: 95 % interval of the mean over exactly these contexts, from the spread of seeds within
+            contexts: a claim about these contexts only. None if no context has two seeds, or if seeds do not vary.
     """
 
     call: ClassVar[str] = (
@@ -51,7 +53,7 @@ class CellMeans(Result):
 
 @dataclass(frozen=True, kw_only=True)
 class Across(Result):
-    """Three views of the same cells."""
+    """Three analyses of the same contexts."""
 
     call: ClassVar[str] = "t over cell means; statsmodels MixedLM; statsmodels combine_effects"
     cells: CellMeans
@@ -60,12 +62,13 @@ class Across(Result):
 
 
 def across(cells: Mapping[str, Sequence[float]]) -> Across:
-    """The difference over cells.
+    """The difference over contexts.
 
     Args:
-        cells: name of each cell to its paired differences in points, one a seed.
+        cells: name of a context -> its paired differences in points, one per seed.
 
-    Raises UsageError for a cell without seeds and for a number that is not finite.
+    Raises:
+        UsageError: a context has no seeds, or a number is not finite.
     """
     arrays = {name: np.asarray(values, dtype=np.float64) for name, values in cells.items()}
     for name, x in arrays.items():
@@ -92,6 +95,7 @@ def _cell_means(cells: list[Floats]) -> CellMeans:
     these_low, these_high = _these_cells(cells, mean)
     if k < 2:
         return CellMeans(k=k, mean=mean, these_low=these_low, these_high=these_high, status=FEW_CONTEXTS)
+    # Equal means have a standard error of 0, and t would be infinite or 0 / 0.
     if np.ptp(means) <= SAME:
         limits: dict[str, Any] = {"these_low": these_low, "these_high": these_high}
         return CellMeans(k=k, mean=mean, sd=0.0, df=k - 1, **limits, status=EQUAL_CONTEXTS)
@@ -112,9 +116,10 @@ def _cell_means(cells: list[Floats]) -> CellMeans:
 
 
 def _these_cells(cells: list[Floats], mean: float) -> tuple[float | None, float | None]:
-    """Interval of the mean over these cells, with one variance within all of them."""
+    """95 % interval of the mean over these contexts, with one variance for the seeds of all of them."""
     from scipy import stats
 
+    # Pooled: a variance of each context's own, from a few seeds, would be poorly known.
     df = sum(len(x) - 1 for x in cells)
     if df == 0 or all(np.ptp(x) <= SAME for x in cells):
         return None, None

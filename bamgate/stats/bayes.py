@@ -1,4 +1,4 @@
-"""What the differences make believable: posterior masses around the ROPE, and Bayes factors with their prior."""
+"""Bayesian summaries of the differences: posterior probabilities around the ROPE, and Bayes factors and their prior."""
 
 import math
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ PRIOR_WIDTHS = (0.5, math.sqrt(2) / 2, 1.0)  # narrow, medium, wide
 
 @dataclass(frozen=True, kw_only=True)
 class Posterior(Result):
-    """Probabilities under the reference prior, the seeds being independent.
+    """Posterior probabilities for independent seeds under the reference prior, 1 / sigma.
 
     Attributes:
-        below, inside, above: that the mean difference lies below -rope, within ±rope, above rope.
-        positive: that it is above 0.
-        next_seed_wins: that the next pair's difference is above 0.
+        below, inside, above: that the mean difference is below -rope, within ±rope, above rope.
+        positive: that the mean difference is above 0.
+        next_seed_wins: that the difference of the next pair is above 0.
     """
 
     call: ClassVar[str] = "scipy.stats.t(n - 1, mean, sem); next seed: scale sd * sqrt(1 + 1 / n)"
@@ -54,7 +54,7 @@ def posterior(pairs: Pairs, rope: float) -> Posterior:
 
 @dataclass(frozen=True, kw_only=True)
 class BayesFactors(Result):
-    """Evidence for a difference against none (BF10), d_z being Cauchy distributed a priori with width 0.5, 0.707, 1."""
+    """Evidence for a difference against none (BF10), with a Cauchy prior on d_z of width 0.5, 0.707 and 1."""
 
     call: ClassVar[str] = (
         "JZS Bayes factor of t, Rouder et al. 2009 (10.3758/PBR.16.2.225), by the trapezoidal rule over log g"
@@ -75,10 +75,11 @@ def bayes_factor(pairs: Pairs) -> BayesFactors:
 
 
 def _jzs(t: float, n: int, width: float) -> float:
-    """Likelihood ratio of t, averaged over g ~ inverse gamma(1/2, width^2 / 2); inf where no float holds it.
+    """Likelihood ratio of t, averaged over g ~ inverse gamma(1/2, width^2 / 2) (Rouder et al. 2009); inf on overflow.
 
-    The integrand over log g falls off exponentially on both sides, so the trapezoidal rule is exact to rounding.
+    The integrand over log g falls off exponentially on both sides, so the trapezoidal rule is exact up to rounding.
     """
+    # x = log g. All in logs, since the likelihood ratio of a large t overflows long before it is averaged.
     df = n - 1
     step = 0.01
     x = np.arange(-14, 100, step)

@@ -10,11 +10,13 @@ from bamgate.stats.result import Result
 
 @dataclass(frozen=True, kw_only=True)
 class Equivalence(Result):
-    """p below 0.05, or the 90 % interval (low, high) within ±rope, says that the arms are equivalent.
+    """Two one-sided tests (Schuirmann 1987). The arms are equivalent if p < 0.05.
+
+    That is the same as the 90 % interval (low, high) lying within ±rope.
 
     Attributes:
-        p: the larger of the two.
-        p_lower, p_upper: of a mean at -rope or below, of a mean at rope or above.
+        p: the larger of p_lower and p_upper.
+        p_lower, p_upper: p of the hypotheses that the mean is at most -rope, and at least rope.
     """
 
     call: ClassVar[str] = 'max of scipy.stats.ttest_1samp(d, -rope, alternative="greater") and (d, rope, "less")'
@@ -36,6 +38,7 @@ def equivalence(pairs: Pairs, rope: float) -> Equivalence:
         return Equivalence(rope=rope, status=status)
     lower = float(stats.ttest_1samp(pairs.differences, -rope, alternative="greater").pvalue)
     upper = float(stats.ttest_1samp(pairs.differences, rope, alternative="less").pvalue)
+    # 90 %, as each of the two tests uses 5 % on its own side.
     interval = paired_t(pairs, confidence=0.90)
     return Equivalence(
         rope=rope, p=max(lower, upper), p_lower=lower, p_upper=upper, low=interval.low, high=interval.high

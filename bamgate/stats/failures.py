@@ -1,4 +1,4 @@
-"""Runs that diverged are an outcome of the gate: how many, and what the comparison is with them as the worst rank."""
+"""Diverged runs, which are an outcome of the gate: how many there are, and the comparison with them ranked worst."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def failure_rate(failed: int, n: int) -> Rate:
 
 @dataclass(frozen=True, kw_only=True)
 class Fisher(Result):
-    """Two-sided exact p of equal failure rates. The odds ratio is None where it is infinite or 0 / 0."""
+    """Two-sided exact p of equal failure rates. The odds ratio is None if it is infinite or 0 / 0."""
 
     call: ClassVar[str] = "scipy.stats.fisher_exact([[failed_a, n_a - failed_a], [failed_b, n_b - failed_b]])"
     p: float | None = None
@@ -58,7 +58,7 @@ def fisher(failed_a: int, n_a: int, failed_b: int, n_b: int) -> Fisher:
 def _check(failed: int, n: int) -> None:
     whole_numbers("failures and runs", (failed, n))
     if not 0 <= failed <= n:
-        raise UsageError(f"failures must lie between 0 and the {n} runs, got {failed}")
+        raise UsageError(f"failures must be from 0 to the {n} runs, got {failed}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,8 @@ class WorstRank(Result):
     """The comparison with diverged runs ranked below all others; two that diverge on one seed tie.
 
     Attributes:
-        p: Wilcoxon's signed-rank test.
-        a12: share of all couples of runs that the treatment wins, ties half.
+        p: of Wilcoxon's signed-rank test.
+        a12: share of all couples of runs that the treatment wins; a tie counts as half.
     """
 
     call: ClassVar[str] = 'scipy.stats.wilcoxon(d, zero_method="wilcox"), a pair with one failure having the largest d'
@@ -79,11 +79,16 @@ class WorstRank(Result):
 
 
 def worst_rank(treatment: Sequence[int | None], control: Sequence[int | None]) -> WorstRank:
-    """Images correct of each seed, None where the run diverged; the same seeds in both arms."""
+    """Compare two arms over the same seeds.
+
+    Args:
+        treatment, control: number of correct images per seed; None if the run diverged.
+    """
     if len(treatment) != len(control):
         raise UsageError(f"pairs need the same seeds: {len(treatment)} treatment, {len(control)} control")
     finished = [value for value in (*treatment, *control) if value is not None]
     whole_numbers("images correct", finished)
+    # Ranks need no more than an order: any value below all others, and any difference beyond all others, will do.
     below = min(finished, default=0) - 1
     beyond = max(finished, default=0) - below + 1
     d = [_difference(a, b, beyond) for a, b in zip(treatment, control, strict=True)]
@@ -99,7 +104,7 @@ def worst_rank(treatment: Sequence[int | None], control: Sequence[int | None]) -
 
 
 def _difference(treatment: int | None, control: int | None, beyond: int) -> int:
-    """Treatment minus control; beyond any other difference where one of them diverged."""
+    """Treatment minus control; if only one of them diverged, larger than any other difference; 0 if both did."""
     if treatment is None or control is None:
         return beyond * ((control is None) - (treatment is None))
     return treatment - control

@@ -1,4 +1,4 @@
-"""Two gates on the same test images: what the choice of test images alone may do to the difference."""
+"""Two gates on the same test images: how much the choice of test images alone may change the difference."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from bamgate.stats.status import IMAGES_AGREE, IMAGES_ALIKE, NO_IMAGES
 
 @dataclass(frozen=True, kw_only=True)
 class McNemar(Result):
-    """Two runs on the same images: images that only one of them gets right, and the exact two-sided p."""
+    """Two runs on the same images: how many images only one of them gets right, and the exact two-sided p."""
 
     call: ClassVar[str] = "scipy.stats.binomtest(only_treatment, only_treatment + only_control)"
     only_treatment: int
@@ -25,7 +25,7 @@ def mcnemar(treatment: NDArray[np.bool_], control: NDArray[np.bool_]) -> McNemar
     """McNemar's exact test.
 
     Args:
-        treatment, control: (images,), true where the image is classified correctly.
+        treatment, control: (images,), true for images that are classified correctly.
     """
     from scipy import stats
 
@@ -39,7 +39,7 @@ def mcnemar(treatment: NDArray[np.bool_], control: NDArray[np.bool_]) -> McNemar
 
 @dataclass(frozen=True, kw_only=True)
 class ImageBootstrap(Result):
-    """Mean difference over seeds in points and its 95 % percentile interval over test images, the seeds kept."""
+    """Mean difference over seeds, in points, and its 95 % percentile interval over test images, for the same seeds."""
 
     call: ClassVar[str] = "images resampled, all seeds together, by numpy.random.default_rng(seed).multinomial"
     mean: float | None = None
@@ -51,17 +51,18 @@ class ImageBootstrap(Result):
 def image_bootstrap(
     treatment: NDArray[np.bool_], control: NDArray[np.bool_], resamples: int = 2000, seed: int = 0
 ) -> ImageBootstrap:
-    """How much other test images alone would move the difference.
+    """How much another sample of test images alone would change the difference.
 
     Args:
-        treatment, control: (seeds, images), true where the image is classified correctly.
+        treatment, control: (seeds, images), true for images that are classified correctly.
     """
     a, b = _answers(treatment, control, dimensions=2)
     seeds, images = a.shape
     if a.size == 0:
         return ImageBootstrap(resamples=resamples, status=NO_IMAGES)
     per_image = a.sum(axis=0) - b.sum(axis=0, dtype=np.int64)
-    # Images with the same value are alike, so that drawing how often each value comes is drawing images.
+    # Images with the same value are interchangeable. So draw how often each value occurs, which is one multinomial
+    # draw, instead of 10,000 images.
     values, counts = np.unique(per_image, return_counts=True)
     points = 100 / (seeds * images)
     mean = float(per_image.sum()) * points
@@ -73,7 +74,7 @@ def image_bootstrap(
 
 
 def _answers(treatment: Any, control: Any, *, dimensions: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Both as bool arrays; UsageError for other values than 0 and 1 and for shapes that differ."""
+    """Both as bool arrays; UsageError if a value is not 0 or 1, or if the shapes differ."""
     a, b = np.asarray(treatment), np.asarray(control)
     axes = "(images,)" if dimensions == 1 else "(seeds, images)"
     if a.shape != b.shape or a.ndim != dimensions:

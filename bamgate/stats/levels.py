@@ -14,7 +14,7 @@ from bamgate.stats.status import EQUAL_VALUES, NO_VALUES, ONE_SEED
 
 @dataclass(frozen=True, kw_only=True)
 class Level(Result):
-    """n values and, in their unit, where they lie; low and high are the 95 % t interval of the mean over seeds."""
+    """A summary of n values, in their unit. low and high are the 95 % t interval of the mean over seeds."""
 
     call: ClassVar[str] = "scipy.stats.t(n - 1, mean, sd / sqrt(n)).interval(0.95), sd by n - 1"
     n: int
@@ -29,7 +29,7 @@ class Level(Result):
 
 
 def level(values: Sequence[float]) -> Level:
-    """The level of one arm, one value a seed. One seed has a mean and no interval; equal seeds have none either."""
+    """The level of one arm, from one value per seed. A single seed, or equal values, have a mean but no interval."""
     from scipy import stats
 
     x = np.asarray(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Random-effects meta-analysis of cells, each weighted by how well its seeds tell its mean."""
+"""Random-effects meta-analysis of contexts, each weighted by how precisely its seeds determine its mean."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,16 @@ from bamgate.stats.status import FEW_CONTEXTS, NO_CONVERGENCE, WEIGHTLESS_CONTEX
 
 @dataclass(frozen=True, kw_only=True)
 class MetaAnalysis(Result):
-    """Mean difference in points for a new cell like these, by Paule and Mandel with the t of Hartung and Knapp.
+    """Mean difference, in points, for a new context like these, by Paule and Mandel with Hartung and Knapp's t.
 
     Attributes:
-        k: cells.
-        low, high: 95 % interval of the mean, t(k - 1), from the larger of the random-effects standard error and
-            Hartung and Knapp's, which alone can be narrower than a model without any spread between cells.
-        tau2: variance between cells.
-        i2: share of the spread of cell means that is not due to seeds.
-        prediction_low, prediction_high: where the difference of one new cell lies, t(k - 2); from 3 cells on.
+        k: number of contexts.
+        low, high: 95 % interval of the mean, t(k - 1). It uses the larger of the random-effects standard error and
+            Hartung and Knapp's, which alone may be smaller than in a model without spread between contexts.
+        tau2: variance between contexts.
+        i2: share of the spread of context means that is not due to seeds.
+        prediction_low, prediction_high: 95 % interval of the difference in one new context, t(k - 2); None for fewer
+            than 3 contexts.
     """
 
     call: ClassVar[str] = 'statsmodels.stats.meta_analysis.combine_effects(means, sem**2, method_re="pm", use_t=True)'
@@ -36,7 +37,11 @@ class MetaAnalysis(Result):
 
 
 def meta_analysis(cells: Mapping[str, Floats], *, without_spread: Sequence[str]) -> MetaAnalysis:
-    """The meta-analysis of {cell: differences in points}; a cell without a spread between seeds has no weight."""
+    """The meta-analysis of {context: differences in points}.
+
+    Args:
+        without_spread: contexts whose seeds do not vary. Their weight would be infinite, so there is no result.
+    """
     k = len(cells)
     if k < 2:
         return MetaAnalysis(k=k, status=FEW_CONTEXTS)
@@ -51,14 +56,15 @@ def meta_analysis(cells: Mapping[str, Floats], *, without_spread: Sequence[str])
 
 
 def _model(means: Floats, variances: Floats) -> Callable[[], Any]:
-    # Imported before anyone listens: what a library says when it is loaded is not about these numbers.
+    # Imported outside of `listen`: a warning that a library gives at its import is not about these numbers.
     from statsmodels.stats.meta_analysis import combine_effects
 
     return lambda: combine_effects(means, variances, method_re="pm", use_t=True)
 
 
 def _solved(means: Floats, variances: Floats, tau2: float) -> bool:
-    """Whether Paule and Mandel's equation holds, of which the library does not tell."""
+    """Whether Paule and Mandel's equation holds: the library does not say whether it has converged."""
+    # tau2 is where the weighted sum of squares equals its degrees of freedom, or 0 if the sum is smaller even there.
     weights = 1 / (variances + tau2)
     mean = (weights * means).sum() / weights.sum()
     excess = float((weights * (means - mean) ** 2).sum()) - (len(means) - 1)
@@ -69,6 +75,7 @@ def _read(found: Any, k: int) -> MetaAnalysis:
     from scipy import stats
 
     mean, tau2 = float(found.mean_effect_re), float(found.tau2)
+    # The larger of the two, see MetaAnalysis.
     error = max(float(found.sd_eff_w_re), float(found.sd_eff_w_re_hksj))
     low, high = stats.t(k - 1, mean, error).interval(0.95)
     ahead = stats.t(k - 2, mean, float(np.hypot(error, np.sqrt(tau2)))).interval(0.95) if k > 2 else (None, None)

@@ -1,4 +1,4 @@
-"""The mixed model of the differences: d = mean + cell + seed, both random."""
+"""The mixed model of the differences: d = mean + context + seed, with context and seed random."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from bamgate.stats.status import FAILED, FEW_CONTEXTS, NO_CONVERGENCE, NO_SPREAD
 
 @dataclass(frozen=True, kw_only=True)
 class MixedModel(Result):
-    """Mean difference in points for a new cell like these, by restricted maximum likelihood.
+    """Mean difference, in points, for a new context like these, by restricted maximum likelihood.
 
-    With as many seeds in each cell it equals the t test over cell means.
+    If all contexts have the same number of seeds, it equals the t test over context means.
 
     Attributes:
-        k, df: cells, k - 1.
-        mean, se, low, high, p: by t(k - 1), not by the normal, which is far too sure with few cells.
-        tau2, sigma2: variance between cells, variance between seeds within a cell.
+        k, df: number of contexts, and k - 1.
+        mean, se, low, high, p: by t(k - 1). With few contexts the normal distribution gives intervals far too narrow.
+        tau2, sigma2: variance between contexts, and between seeds within a context.
     """
 
     call: ClassVar[str] = 'statsmodels MixedLM, "d ~ 1", groups=cell, reml=True; p and interval by t(k - 1)'
@@ -36,19 +36,23 @@ class MixedModel(Result):
 
 
 def mixed_model(cells: Mapping[str, Floats], *, varies: bool) -> MixedModel:
-    """The model of {cell: differences in points}; `varies` says that some cell's seeds differ."""
+    """The model of {context: differences in points}.
+
+    Args:
+        varies: the seeds of at least one context differ.
+    """
     k = len(cells)
     status = _no_model(cells, varies=varies)
     if status:
         return MixedModel(k=k, status=status)
     d = np.concatenate(list(cells.values()))
     groups = np.repeat(np.arange(k), [len(x) for x in cells.values()])
-    unit = float(d.std(ddof=1))  # the optimiser's steps suit numbers near 1
+    unit = float(d.std(ddof=1))  # the optimiser's step sizes suit numbers near 1
     try:
         fit, heard = listen(_model(d / unit, groups))
     except (ValueError, ArithmeticError, RuntimeError):  # LinAlgError is a ValueError
         return MixedModel(k=k, status=FAILED)
-    # MixedLM may call itself converged beside warnings that it is not; silent fits alone were found right.
+    # MixedLM may report convergence and warn that it has not converged. Only fits without warnings were correct.
     if heard or not fit.converged:
         return MixedModel(k=k, status=_why(heard))
     return _read(fit, k, unit)
@@ -63,7 +67,7 @@ def _no_model(cells: Mapping[str, Floats], *, varies: bool) -> str | None:
 
 
 def _model(d: Floats, groups: Any) -> Callable[[], Any]:
-    # Imported before anyone listens: what a library says when it is loaded is not about this fit.
+    # Imported outside of `listen`: a warning that a library gives at its import is not about this fit.
     from statsmodels.regression.mixed_linear_model import MixedLM
 
     return lambda: MixedLM(d, np.ones((len(d), 1)), groups=groups).fit(reml=True)

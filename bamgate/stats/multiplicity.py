@@ -1,4 +1,4 @@
-"""p-values of a family: one of many small ones is no surprise."""
+"""Adjusted p-values of a family of tests: among many tests one small p is to be expected."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -9,10 +9,13 @@ K = TypeVar("K")
 
 
 def holm(p_values: Mapping[K, float | None]) -> dict[K, float | None]:
-    """Holm's adjusted p-values: below 0.05 with at most 5 % risk of any false one in the family.
+    """Holm's adjusted p-values: with those below 0.05, the risk of any false one in the family is at most 5 %.
 
-    None (a comparison that gave no p) stays None and is no member of the family.
-    Raises UsageError for a p outside 0 to 1. By statsmodels.stats.multitest.multipletests(p, method="holm").
+    A comparison without a p (None) stays None and is not part of the family. By
+    statsmodels.stats.multitest.multipletests(p, method="holm").
+
+    Raises:
+        UsageError: a p is not from 0 to 1.
     """
 
     def adjust(p: list[float]) -> Any:
@@ -24,7 +27,7 @@ def holm(p_values: Mapping[K, float | None]) -> dict[K, float | None]:
 
 
 def false_discovery(p_values: Mapping[K, float | None]) -> dict[K, float | None]:
-    """Benjamini and Hochberg's adjusted p-values: for exploring, not for claims. None and errors as in `holm`.
+    """Benjamini and Hochberg's adjusted p-values, for exploration, not for claims. None and errors are as in `holm`.
 
     By scipy.stats.false_discovery_control(p).
     """
@@ -41,7 +44,7 @@ def _adjusted(p_values: Mapping[K, float | None], adjust: Callable[[list[float]]
     family = {key: float(p) for key, p in p_values.items() if p is not None}
     for key, p in family.items():
         if not 0 <= p <= 1:
-            raise UsageError(f"p of {key!r} must lie between 0 and 1, got {p!r}")
+            raise UsageError(f"p of {key!r} must be from 0 to 1, got {p!r}")
     values = adjust(list(family.values())) if family else []
     found = {key: float(value) for key, value in zip(family, values, strict=True)}
     return {key: found.get(key) for key in p_values}

@@ -1,7 +1,7 @@
-"""The noncentral t distribution, in whose far tails scipy.stats.nct gives NaN (1.17.1: cdf(-3, df=1, nc=10)).
+"""The noncentral t distribution. scipy.stats.nct gives NaN in its far tails (1.17.1: cdf(-3, df=1, nc=10)).
 
-T = (Z + nc) / S, with Z normal and df S^2 chi-squared, so that P(T <= t) is the mean of Phi(t S - nc) over S. The
-trapezoidal rule over log S is exact to rounding until |t| is some hundreds, and to three digits far beyond.
+T = (Z + nc) / S, with Z normal and df S^2 chi-squared, so P(T <= t) is the mean of Phi(t S - nc) over S. The
+trapezoidal rule over log S is exact up to rounding for |t| up to some hundreds, and to three digits far beyond.
 """
 
 import math
@@ -32,7 +32,7 @@ def two_sided_power(critical: float, df: float, nc: float) -> float:
 
 
 def noncentrality(t: float, df: float, share: float) -> float:
-    """The nc of which `share` of the distribution lies at t or below."""
+    """The nc at which P(T <= t) is `share`."""
     from scipy import optimize
 
     reach = 4 * abs(t) + 10  # S is above 4 in fewer than 1e-4 of cases, |Z| above 10 in none
@@ -41,7 +41,8 @@ def noncentrality(t: float, df: float, share: float) -> float:
 
 @lru_cache(maxsize=8)
 def _spread(df: float) -> tuple[Floats, Any]:
-    """Values of S and their probabilities; beyond the ends lies less than 1e-16."""
+    """A grid of values of S and their probabilities; less than 1e-16 of the distribution is outside the grid."""
+    # With x = log S the density is proportional to exp(df (x - exp(2 x) / 2)). expm1 keeps it exact near its peak at 0.
     x = np.linspace(-(41 / df + math.sqrt(40 / df)), math.log1p(9 / math.sqrt(df)), _STEPS + 1)
     density = np.exp(df * (x - np.expm1(2 * x) / 2))
     return np.exp(x), density / density.sum()

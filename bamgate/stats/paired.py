@@ -1,4 +1,4 @@
-"""The mean paired difference: the t interval is the headline, the bootstrap stands beside it from 10 pairs on."""
+"""The mean paired difference: the t interval is the main result; from 10 pairs on, a bootstrap interval joins it."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -9,14 +9,14 @@ from bamgate.stats.pairs import Pairs, check_share, no_spread
 from bamgate.stats.result import Result, listen
 from bamgate.stats.status import FAILED, FEW_FOR_BOOTSTRAP
 
-LEAST_PAIRS_BOOTSTRAP = 10  # below, a nominal 95 % interval covers 73 to 88 %
+LEAST_PAIRS_BOOTSTRAP = 10  # with fewer, a nominal 95 % interval covers only 73 to 88 %
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairedT(Result):
     """Mean difference in points, its t interval, and the two-sided p of a mean of 0.
 
-    Mean, sd and sem are given as far as they exist, also where there is no test.
+    Mean, sd and sem are given as far as they exist, even if there is no test.
     """
 
     call: ClassVar[str] = "scipy.stats.ttest_rel(a, b).confidence_interval(confidence)"
@@ -43,7 +43,7 @@ def paired_t(pairs: Pairs, confidence: float = 0.95) -> PairedT:
     if status:
         sd = 0.0 if n > 1 else None
         return PairedT(n=n, mean=mean, sd=sd, sem=sd, df=n - 1 if n > 1 else None, confidence=confidence, status=status)
-    # On counts, so that the subtraction is exact; t and p know no unit.
+    # On counts, so that the subtraction is exact: t and p do not depend on the unit.
     test = stats.ttest_rel(np.array(pairs.treatment, dtype=float), np.array(pairs.control, dtype=float))
     low, high = test.confidence_interval(confidence)
     sd = float(d.std(ddof=1))

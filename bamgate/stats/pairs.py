@@ -1,5 +1,7 @@
-"""Runs of two gates paired by seed: as counts of images, since exact tests on percentages give wrong p-values, or as
-values of a metric that counts nothing."""
+"""Runs of two gates, paired by seed: counts of images, or values of a metric that is not a count.
+
+Counts stay counts, since exact tests on percentages give wrong p-values.
+"""
 
 import math
 import numbers
@@ -20,9 +22,9 @@ class Pairs:
     """Two arms over the same seeds, in the same order.
 
     Attributes:
-        treatment, control: images correct, one whole number a seed; or values of a metric, one finite number a seed.
-        points: what one of them is worth in the metric's unit: of an image 100 / images points, of a value 1.
-        is_count: whether they are counts. Exact tests need counts.
+        treatment, control: one number per seed: correct images, as a whole number, or a finite value of a metric.
+        points: the factor from these numbers to the metric's unit: 100 / images for counts, 1 for values.
+        is_count: whether they are counts, which exact tests need.
     """
 
     treatment: tuple[float, ...]
@@ -31,7 +33,7 @@ class Pairs:
     is_count: bool = True
 
     def __post_init__(self) -> None:
-        """Raises UsageError for arms of unequal length, numbers of the wrong kind, and points not above 0."""
+        """UsageError if the arms differ in length, a number is of the wrong kind, or points are not above 0."""
         checked = whole_numbers if self.is_count else finite_numbers
         for name in ("treatment", "control"):
             object.__setattr__(self, name, checked(name, getattr(self, name)))
@@ -52,7 +54,7 @@ class Pairs:
 
     @property
     def raw(self) -> tuple[float, ...]:
-        """Treatment minus control: whole numbers of images for counts, else in the metric's unit."""
+        """Treatment minus control: whole numbers of images for counts, otherwise in the metric's unit."""
         return tuple(a - b for a, b in zip(self.treatment, self.control, strict=True))
 
     @property
@@ -85,7 +87,7 @@ def whole_numbers(name: str, values: Sequence[object]) -> tuple[int, ...]:
 
 
 def finite_numbers(name: str, values: Sequence[object]) -> tuple[float, ...]:
-    """Python floats from any kind of real numbers; UsageError for anything else, NaN and infinity among it."""
+    """Python floats from any kind of real numbers; UsageError for anything else, including NaN and infinity."""
     found = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
@@ -95,13 +97,15 @@ def finite_numbers(name: str, values: Sequence[object]) -> tuple[float, ...]:
 
 
 def too_few(pairs: Pairs) -> str | None:
-    """The code of why these pairs can carry no test; None if they can."""
+    """The status code if there are too few pairs for any test; otherwise None."""
     return FEW_PAIRS if pairs.n < 2 else None
 
 
 def no_spread(pairs: Pairs) -> str | None:
-    """The code of why these pairs have no standard error, else None. Of counts it is exact; of values, what rounding
-    alone may have spread is no spread."""
+    """The status code if these pairs have no standard error; otherwise None.
+
+    For counts this is exact. Differences of values that rounding alone could explain count as equal.
+    """
     return too_few(pairs) or (NO_SPREAD if _range(pairs.raw) <= _rounding(pairs) else None)
 
 
@@ -110,21 +114,23 @@ def _range(values: Sequence[float]) -> float:
 
 
 def _rounding(pairs: Pairs) -> float:
-    """By how much equal differences of values may differ because each value was rounded; 0 for counts."""
+    """How much equal differences of values may differ because each value is rounded; 0 for counts."""
     if pairs.is_count:
         return 0.0
+    # A difference of two values is off by up to 1 ulp of the larger one, so two such differences by up to 2; 4 to be
+    # safe.
     return 4 * math.ulp(max(map(abs, (*pairs.treatment, *pairs.control))))
 
 
 def check_rope(rope: float) -> float:
-    """The half width of the range of differences that do not matter, in points; UsageError unless above 0."""
+    """Return the half width, in points, of the range of differences that do not matter; UsageError unless above 0."""
     if not (math.isfinite(rope) and rope > 0):
         raise UsageError(f"rope must be points of accuracy above 0, got {rope!r}")
     return float(rope)
 
 
 def check_share(name: str, value: float) -> float:
-    """A confidence, power or level between 0 and 1, else UsageError."""
+    """Return a confidence, power or level; UsageError unless it is between 0 and 1."""
     if not 0 < value < 1:
-        raise UsageError(f"{name} must lie between 0 and 1, got {value!r}")
+        raise UsageError(f"{name} must be between 0 and 1, got {value!r}")
     return float(value)

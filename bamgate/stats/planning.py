@@ -1,4 +1,7 @@
-"""How small a difference these seeds can see, and how many seeds the ROPE needs. Never the power at what was seen."""
+"""How small a difference these seeds can detect, and how many seeds a difference as large as the ROPE needs.
+
+There is no "observed power" at the difference found: it is only the p-value in another form.
+"""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +19,14 @@ MOST_SEEDS = 100_000
 
 @dataclass(frozen=True, kw_only=True)
 class Planning(Result):
-    """What a paired t test can see at the sd of these differences.
+    """What a paired t test can detect, given the sd of these differences.
 
     Attributes:
-        n: pairs at hand.
-        mde_dz, mde_points: smallest true difference that n pairs find with the wanted power.
-        power_at_rope: power to find a true difference as large as the ROPE's bound.
-        seeds_needed, seeds_needed_exact: pairs that find it with the wanted power; at least 2.
-        power, alpha: what was asked for.
+        n: number of pairs.
+        mde_dz, mde_points: smallest true difference that n pairs detect with the wanted power.
+        power_at_rope: power to detect a true difference as large as the ROPE's bound.
+        seeds_needed, seeds_needed_exact: number of pairs that detect it with the wanted power; at least 2.
+        power, alpha: the wanted power, and the level of the test.
     """
 
     call: ClassVar[str] = (
@@ -48,6 +51,7 @@ def planning(pairs: Pairs, rope: float, power: float = 0.8, alpha: float = 0.05)
     status = no_spread(pairs)
     if status:
         return Planning(n=pairs.n, **asked, status=status)
+    # The sd is treated as known, although a few seeds determine it poorly: these are plans, not claims.
     sd = float(pairs.differences.std(ddof=1))
     try:
         mde = smallest_effect(pairs.n, power, alpha)
@@ -71,9 +75,10 @@ def planning(pairs: Pairs, rope: float, power: float = 0.8, alpha: float = 0.05)
 def power_curve(
     sd: float, rope: float, ns: Sequence[int], alpha: float = 0.05, power: float = 0.8
 ) -> list[tuple[int, float, float]]:
-    """(n, smallest difference in points seen with `power`, power at the ROPE's bound) for each number of seeds.
+    """For each n: (n, smallest difference, in points, detected with `power`, power at the ROPE's bound).
 
-    Raises UsageError for an sd or rope not above 0 and for fewer than 2 seeds.
+    Raises:
+        UsageError: sd or rope is not above 0, or there are fewer than 2 seeds.
     """
     rope = check_rope(rope)
     if not (math.isfinite(sd) and sd > 0):
@@ -87,20 +92,21 @@ def power_curve(
 def _check_asked(power: float, alpha: float) -> None:
     check_share("alpha", alpha)
     if check_share("power", power) <= alpha:
-        raise UsageError(f"power must be above alpha ({alpha:g}), which no effect at all reaches; got {power:g}")
+        raise UsageError(f"power must be above alpha ({alpha:g}), the power at no effect; got {power:g}")
 
 
 def power_of(d_z: float, n: float, alpha: float) -> float:
-    """Power of the two-sided paired t test at a true effect; n above 1, whole or not."""
+    """Power of the two-sided paired t test at a true effect; n above 1, not necessarily whole."""
     from scipy import stats
 
     return min(1.0, two_sided_power(float(stats.t.isf(alpha / 2, n - 1)), n - 1, d_z * math.sqrt(n)))
 
 
 def smallest_effect(n: float, power: float, alpha: float) -> float:
-    """The d_z that n pairs find with this power; n at least 2."""
+    """The d_z that n pairs detect with this power; n at least 2."""
     from scipy import optimize
 
+    # Double the upper end until it brackets the root: power grows with the effect.
     high = 1.0
     while power_of(high, n, alpha) < power:
         high *= 2
@@ -108,7 +114,7 @@ def smallest_effect(n: float, power: float, alpha: float) -> float:
 
 
 def seeds_for(d_z: float, power: float, alpha: float) -> float | None:
-    """Pairs, not rounded, that find this effect with this power: at least 2, None above MOST_SEEDS."""
+    """Number of pairs, not rounded, that detect this effect with this power: at least 2; None above MOST_SEEDS."""
     from scipy import optimize
 
     high = 2.0
@@ -116,6 +122,7 @@ def seeds_for(d_z: float, power: float, alpha: float) -> float | None:
         high *= 2
         if high > 2 * MOST_SEEDS:
             return None
+    # Two pairs already suffice, so there is no root to look for.
     if high == 2:
         return 2.0
     found = float(optimize.brentq(lambda n: power_of(d_z, n, alpha) - power, 2, high, xtol=1e-8))

@@ -1,4 +1,4 @@
-"""Three or more gates over many cells by rank. For an appendix: with a handful of cells it sees next to nothing."""
+"""Compare three or more gates over many contexts by rank. For an appendix: with few contexts it has almost no power."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from bamgate.stats.status import FEW_GATES, GATES_TIE
 
 @dataclass(frozen=True, kw_only=True)
 class Friedman(Result):
-    """Friedman's test that k gates rank alike over n cells, and Iman and Davenport's less timid F.
+    """Friedman's test that k gates rank equally over n contexts, and the less conservative F of Iman and Davenport.
 
     Attributes:
-        mean_ranks: of each gate, 1 the best.
-        p, f_p: of chi2 and of f; f is None where every cell ranks the gates alike.
+        mean_ranks: mean rank of each gate; 1 is the best.
+        p, f_p: p-values of chi2 and f. f is None if all contexts rank the gates in the same order.
     """
 
     call: ClassVar[str] = "scipy.stats.friedmanchisquare; F = (n - 1) chi2 / (n (k - 1) - chi2)"
@@ -31,7 +31,11 @@ class Friedman(Result):
 
 
 def friedman(means: Mapping[str, Mapping[str, float]]) -> Friedman:
-    """{gate: {cell: mean over seeds}}, higher is better; UsageError unless all gates have the same cells."""
+    """Friedman's test of {gate: {context: mean over seeds}}; higher is better.
+
+    Raises:
+        UsageError: the gates do not have the same contexts.
+    """
     from scipy import stats
 
     k, cells = len(means), sorted(set().union(*means.values()))
@@ -49,6 +53,7 @@ def friedman(means: Mapping[str, Mapping[str, float]]) -> Friedman:
     chi2 = float(test.statistic)
     if heard or not np.isfinite(chi2):
         return Friedman(k=k, n=n, mean_ranks=mean_ranks, status=GATES_TIE)
+    # chi2 reaches n (k - 1) if all contexts rank the gates in the same order: then F is infinite.
     left = n * (k - 1) - chi2
     f = (n - 1) * chi2 / left if left > 1e-9 else None
     f_p = None if f is None else float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))

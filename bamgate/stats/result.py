@@ -1,4 +1,4 @@
-"""What every statistic returns: plain numbers, or a code that says why there are none."""
+"""The result of every statistic: plain numbers, or a code that says why there are none."""
 
 import math
 import warnings
@@ -13,12 +13,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """Base of all results; a number that there is not is None, never NaN or infinite.
+    """Base of all results. A missing number is None, never NaN or infinite.
 
     Attributes:
-        status: "ok", or the code of why numbers are missing (bamgate.stats.status).
-        about: the names or numbers that the code is about.
-        call: the library call or rule that the numbers come from.
+        status: "ok", or a code that says why numbers are missing (bamgate.stats.status).
+        about: the names or numbers to which the code refers.
+        call: the library call or rule that gives the numbers.
     """
 
     status: str = OK
@@ -26,7 +26,7 @@ class Result:
     call: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        """A number that did not come out is withheld and named."""
+        """Replace a number that is not finite by None, and name it in the status."""
         for item in fields(self):
             value = getattr(self, item.name)
             if isinstance(value, float) and not math.isfinite(value):
@@ -51,8 +51,9 @@ def _plain(value: Any) -> Any:
 
 
 def listen(call: Callable[[], T]) -> tuple[T, list[str]]:
-    """What a library call returns, and the first line of each warning it gave; none of them gets out."""
+    """What a library call returns, and the first line of each warning that it gave. The warnings go no further."""
     with warnings.catch_warnings(record=True) as caught:
+        # By default Python shows a repeated warning once per line of code: a second fit would seem to have none.
         warnings.simplefilter("always")
         value = call()
     return value, [f"{warning.message}\n".strip().partition("\n")[0] for warning in caught]

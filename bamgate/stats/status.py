@@ -1,4 +1,4 @@
-"""Codes that say why a statistic has no numbers. What they mean in English is for whoever prints them."""
+"""Codes that say why a statistic has no numbers. The reports turn them into sentences (`reports/words`)."""
 
 OK = "ok"
 FEW_PAIRS = "few-pairs"  # a test needs two
@@ -7,15 +7,15 @@ NO_SPREAD = "no-spread"  # all differences are equal
 ALL_TIE = "all-tie"
 CONSTANT_ARMS = "constant-arms"
 NO_INTERVAL = "no-interval"
-NOT_COUNTS = "not-counts"  # the metric counts nothing, and the test needs counts
-FAILED = "failed"  # the library gave up
+NOT_COUNTS = "not-counts"  # the metric is not a count, and the test needs counts
+FAILED = "failed"  # the library raised an error or gave a warning
 NOT_FINITE = "not-finite"  # about: the name of the number
 NO_SOLUTION = "no-solution"
-ROPE_TOO_SMALL = "rope-too-small"  # about: the most seeds that are looked at
+ROPE_TOO_SMALL = "rope-too-small"  # about: the largest number of seeds that is considered
 NO_VALUES = "no-values"
 ONE_SEED = "one-seed"
 EQUAL_VALUES = "equal-values"
-MISSING_VALUES = "missing-values"  # about: how many lack, of how many
+MISSING_VALUES = "missing-values"  # about: how many are missing, of how many
 NO_RUNS = "no-runs"
 ARM_WITHOUT_RUNS = "arm-without-runs"
 NO_IMAGES = "no-images"

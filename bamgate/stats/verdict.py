@@ -1,8 +1,9 @@
-"""One of six verdicts for a comparison, by a rule without judgement, from the interval and the ROPE.
+"""One of six verdicts for a comparison, by a fixed rule on the interval and the ROPE.
 
-better: the interval lies above the ROPE; better, maybe negligible: above 0, but it reaches into the ROPE;
-worse: the mirror; equivalent: the 90 % interval lies within the ROPE; else undecided, with the seeds that are missing.
-A direction also needs p < 0.05 after Holm's adjustment. Undecided is not "no difference".
+better: the interval is above the ROPE. better, maybe negligible: it is above 0, but reaches into the ROPE. worse, and
+worse, maybe negligible: the same below 0. equivalent: the 90 % interval is within the ROPE. Otherwise undecided, with
+the number of seeds that are missing. A direction also needs p < 0.05 after Holm's adjustment. Undecided is not "no
+difference".
 """
 
 from dataclasses import dataclass
@@ -32,19 +33,19 @@ REASONS = (BEYOND_ROPE, REACHES_INTO_ROPE, WITHIN_ROPE, HOLDS_ZERO, LOST_IN_FAMI
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict(Result):
-    """What the primary comparison says, and the numbers that the rule went by.
+    """The verdict of the primary comparison, and the numbers behind it.
 
     Attributes:
         code: one of VERDICTS.
         reason: one of REASONS.
-        unit: what the n values are of: "seed" or "context".
-        mean, low, high, confidence: of the t interval, points.
-        p, adjusted: the p that counts, and whether it is Holm's.
+        unit: what each of the n values belongs to: "seed" or "context".
+        mean, low, high, confidence: of the t interval, in points.
+        p, adjusted: the p that the rule used, and whether it is Holm's.
         equal_low, equal_high: the 90 % interval.
-        also_equivalent: a direction, and yet the 90 % interval lies within the ROPE.
-        seeds_needed, power, plan_status, plan_about: of `Planning`.
-        seeds_missing: if undecided, further seeds until a difference of the ROPE's size is found with the planned
-            power, at the spread seen; None if decided, or if `plan_status` says why it cannot be told.
+        also_equivalent: the verdict has a direction, and yet the 90 % interval is within the ROPE.
+        seeds_needed, power, plan_status, plan_about: from `Planning`.
+        seeds_missing: if undecided, how many more seeds detect a difference as large as the ROPE with the planned
+            power, given the spread so far. None if decided, or if `plan_status` says why it is unknown.
     """
 
     call: ClassVar[str] = "rule on the t interval, the 90 % interval, the ROPE and the Holm-adjusted p"
@@ -83,16 +84,17 @@ def verdict(
     """The verdict of treatment against control.
 
     Args:
-        t: the primary test, `equal` and `planning` of the same pairs.
-        rope: points, the same as in `equal`.
-        holm_p: the p of `t` adjusted in its family; None for a family of one.
-        equivalence_p: the p of `equal` adjusted in its family; None for a family of one.
-        unit: what the n values of `t` are of: "seed" for pairs of runs, or "context".
+        t: the primary test; `equal` and `planning` are of the same pairs.
+        rope: in points, the same as in `equal`.
+        holm_p: the p of `t`, adjusted in its family; None for a family of one.
+        equivalence_p: the p of `equal`, adjusted in its family; None for a family of one.
+        unit: what each of the n values of `t` belongs to: "seed" for pairs of runs, or "context".
 
-    Raises UsageError if `rope` is not that of `equal`.
+    Raises:
+        UsageError: `rope` is not that of `equal`.
     """
     if rope != equal.rope:
-        raise UsageError(f"the equivalence test was made with a ROPE of {equal.rope:g} points, not {rope:g}")
+        raise UsageError(f"the equivalence test used a ROPE of {equal.rope:g} points, not {rope:g}")
     p = t.p if holm_p is None else holm_p
     numbers: dict[str, Any] = {"rope": rope, "unit": unit, "p": p, "adjusted": holm_p is not None}
     numbers |= {name: getattr(t, name) for name in ("n", "mean", "sd", "low", "high", "confidence")}
@@ -105,6 +107,7 @@ def verdict(
     within = equal.low is not None and equal.high is not None and -rope < equal.low and equal.high < rope
     within = within and (equivalence_p is None or equivalence_p < ALPHA)
     code = _direction(t.low, t.high, rope) if p < ALPHA else None
+    # A direction outranks equivalence: a difference may be real and too small to matter, and both are said.
     if code:
         reason = WITHIN_ROPE if within else REACHES_INTO_ROPE if code.endswith(NEGLIGIBLE) else BEYOND_ROPE
         return Verdict(code=code, reason=reason, also_equivalent=within, **numbers, **plan)

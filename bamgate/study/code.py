@@ -65,7 +65,7 @@ def _load(study: Study, spec: str, record: dict[str, Any] | None, file: Path | N
         return stored_gate(stored, allow_code=True)
     if record is not None and find_code(spec, file.parent).sha256 != record.get("source_sha256"):
         raise UsageError(
-            f"gate {spec!r} is not the code it was when {out} was begun, and nothing of it was run; "
+            f"gate {spec!r} is not the code it was when {out} was begun, and none of it was run; "
             "give it another name or choose another --out"
         )
     return load_gate(spec, file.parent)

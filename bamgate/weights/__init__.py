@@ -1,4 +1,4 @@
-"""Trained weights: read from runs, from our files and from the authors', put into networks, written, converted."""
+"""Trained weights: read from runs, our files and the authors' checkpoints; put into networks, written and converted."""
 
 from bamgate.weights.files import read_safetensors as read_safetensors
 from bamgate.weights.files import write_safetensors as write_safetensors

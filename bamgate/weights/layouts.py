@@ -1,9 +1,9 @@
-"""BAM's layouts into one another: the same function in evaluation mode, up to rounding.
+"""Convert between BAM's layouts: the same function in evaluation mode, up to rounding.
 
-The layouts differ in the norms at the ends of the branches. In evaluation a norm is z -> a z + b per channel, with
-a = weight / sqrt(running_var + eps) and b = bias - a running_mean. "released" has none: a norm is folded into the layer
-before it, or put in as the identity. "counted" has C entries in the spatial branch where "paper" has one. In training
-the norms follow the batch, so converted networks train differently.
+The layouts differ in the norms at the ends of the branches. In evaluation a norm is z -> a z + b per channel, with a =
+weight / sqrt(running_var + eps) and b = bias - a running_mean. "released" has no such norms: they are folded into the
+layers before them or, the other way, added as identities. "counted" has C entries in the spatial branch, "paper" has
+one. In training the norms use the statistics of the batch, so converted networks train differently.
 """
 
 import copy
@@ -33,14 +33,15 @@ def convert_layout(network: Network, model: nn.Module, layout: str) -> tuple[Net
         layout: "paper", "counted" or "released".
 
     Raises:
-        UsageError: no such layout, the attention has none, or the C entries of a "counted" norm differ, which no
-            other layout can say.
+        UsageError: there is no such layout, the attention has none, or the C entries of a "counted" norm differ, which
+            no other layout can express.
     """
     attention = network.attention
     require("layout", layout, LAYOUTS)
     if attention.name != "bam":
         raise UsageError(f"layout {layout!r} would have no effect: attention {attention.name!r} has no layouts")
-    # Where one branch stands alone there is nothing to combine, and the default depends on the layout.
+    # With one branch there is nothing to combine. None lets the configuration fill in its default, which depends on the
+    # layout.
     combine = attention.combine if attention.branches == "both" else None
     converted = replace(network, attention=replace(attention, layout=layout, combine=combine))
     model = copy.deepcopy(model)
@@ -52,12 +53,12 @@ def convert_layout(network: Network, model: nn.Module, layout: str) -> tuple[Net
     return converted, model
 
 
-def _leave(bam: BAM, site: str) -> None:
-    """paper -> paper."""
+def _keep(bam: BAM, site: str) -> None:
+    """paper -> paper: nothing to do."""
 
 
 def _widen(bam: BAM, site: str) -> None:
-    """paper -> counted: the spatial norm's one entry, C times."""
+    """paper -> counted: repeat the one entry of the spatial norm C times."""
     assert bam.spatial is not None
     first = bam.spatial.hidden[0]
     assert isinstance(first, nn.Conv2d)
@@ -65,21 +66,21 @@ def _widen(bam: BAM, site: str) -> None:
 
 
 def _narrow(bam: BAM, site: str) -> None:
-    """counted -> paper: the C entries of the spatial norm as one, which they must be."""
+    """counted -> paper: reduce the C entries of the spatial norm to one; UsageError if they are not all equal."""
     assert bam.spatial is not None
     for name in STATISTICS:
         entries = getattr(bam.spatial.final_norm, name).detach()
         apart = float((entries - entries[0]).abs().max())
-        if apart != 0:
+        if apart != 0:  # also for NaN
             raise UsageError(
-                f"{site}.spatial.final_norm.{name}: its {len(entries)} entries are up to {apart:.3g} apart; "
-                "only layout 'counted' can hold that"
+                f"{site}.spatial.final_norm.{name}: its {len(entries)} entries differ by up to {apart:.3g}; "
+                "only layout 'counted' can store that"
             )
     _resize(bam.spatial, 1)
 
 
 def _resize(branch: SpatialBranch, entries: int) -> None:
-    """The final norm with `entries` times its first entry."""
+    """Give the branch a final norm with `entries` copies of its first entry."""
     before = branch.final_norm
     assert before is not None
     after = nn.BatchNorm2d(entries).to(before.weight).train(before.training)
@@ -91,7 +92,7 @@ def _resize(branch: SpatialBranch, entries: int) -> None:
 
 
 def _fold_norms(bam: BAM, site: str) -> None:
-    """paper -> released: each norm into the layer before it."""
+    """paper -> released: fold each norm into the layer before it."""
     for branch, layer, _ in _ends(bam):
         assert branch.final_norm is not None
         _fold(layer, branch.final_norm)
@@ -100,6 +101,7 @@ def _fold_norms(bam: BAM, site: str) -> None:
 
 @torch.no_grad()
 def _fold(layer: Layer, norm: Norm) -> None:
+    # a (W x + c - mean) + b = (a W) x + (a (c - mean) + b), in fp64, so that it is rounded once.
     weight, bias, mean, var = (getattr(norm, name).double() for name in STATISTICS)
     a = weight / torch.sqrt(var + norm.eps)
     assert layer.bias is not None
@@ -108,9 +110,10 @@ def _fold(layer: Layer, norm: Norm) -> None:
 
 
 def _put_identities(bam: BAM, site: str) -> None:
-    """released -> paper: norms that change nothing."""
+    """released -> paper: add norms that are the identity in evaluation mode."""
     for branch, layer, kind in _ends(bam):
         norm = kind(len(layer.weight)).to(layer.weight).train(layer.training)
+        # sqrt(var + eps) is then 1. With torch's default variance of 1 the norm would divide by sqrt(1 + eps).
         norm.get_buffer("running_var").fill_(1 - norm.eps)
         branch.final_norm = norm
 
@@ -125,5 +128,6 @@ def _ends(bam: BAM) -> list[tuple[ChannelBranch | SpatialBranch, Layer, type[Nor
     return ends
 
 
-_TO_PAPER: dict[str, Callable[[BAM, str], None]] = {"paper": _leave, "counted": _narrow, "released": _put_identities}
-_FROM_PAPER: dict[str, Callable[[BAM, str], None]] = {"paper": _leave, "counted": _widen, "released": _fold_norms}
+# Every conversion goes by way of "paper", so three layouts need two conversions each, not six.
+_TO_PAPER: dict[str, Callable[[BAM, str], None]] = {"paper": _keep, "counted": _narrow, "released": _put_identities}
+_FROM_PAPER: dict[str, Callable[[BAM, str], None]] = {"paper": _keep, "counted": _widen, "released": _fold_norms}

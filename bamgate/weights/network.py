@@ -1,4 +1,4 @@
-"""What it takes to build a network again, besides its weights."""
+"""What is needed to rebuild a network, except its weights."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from bamgate.networks import Size
 from bamgate.networks.build import build_model
 from bamgate.record.metric import FIRST_TASK
 
-LARGEST = 1 << 14  # pixels a side: what is stored as a size decides how much memory a network is tried with
+LARGEST = 1 << 14  # pixels per side: the stored size, which may be damaged, decides how much memory a trial takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,20 +24,20 @@ class Network:
 
     Args:
         model: name of the network.
-        attention: what stands at its sites; holds the gate's name.
-        num_classes: width of its output.
+        attention: the attention at its sites, with the name of the gate.
+        num_classes: number of outputs.
         in_channels: channels of its images.
         image_size: H, W in pixels of the images it was built for, which may decide the stem; it takes any size.
-        gate_fingerprint: of the gate's function (bamgate.gates.fingerprint), so that another one by the same name is
-            noticed.
-        mean, std: of each channel of the training bytes, 0 to 255: its images are scaled by them.
-        dataset: what it was trained on, None where nobody has said.
-        class_names: of its outputs in order, where they are names of folders.
+        gate_fingerprint: of the gate's function (bamgate.gates.fingerprint), to notice another one of the same name.
+        mean, std: of each channel of the training images, on the scale 0 to 255; images are normalised by them.
+        dataset: the data set it was trained on; None if that is unknown.
+        class_names: of its outputs in order, if they are names of folders.
         gate_source_sha256: of the source of a gate that is code; None for all others.
         gate_places: where that code may be.
-        source: the file that says all this, for messages.
-        precision, channels_last, batch_size: how the run computed its answers to the test images, "fp32" or "bf16";
-            how many files at a time, None where they were no files. Others round otherwise, and a count may differ.
+        source: the file that holds this description, for messages.
+        precision, channels_last, batch_size: how the run evaluated the test images: "fp32" or "bf16", the memory
+            layout, and how many files at a time (None if they were not files). Other values round differently, so a
+            count of correct answers may differ.
         task: what it was trained for.
     """
 
@@ -60,7 +60,7 @@ class Network:
     task: str = FIRST_TASK
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types only; without what is true of this machine alone."""
+        """Plain types only, without what holds for this machine alone."""
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         del plain["gate_places"], plain["source"]
         if self.gate_source_sha256 is None:
@@ -71,29 +71,29 @@ class Network:
 
     @staticmethod
     def from_dict(plain: object, source: str) -> "Network":
-        """What `to_dict` gave; DataError that names `source` and the key where something else stands there."""
+        """The inverse of `to_dict`; DataError, which names `source` and the key, if a value is wrong."""
         known = [item.name for item in fields(Network) if item.name not in ("gate_places", "source")]
         values = _keys(plain, known, source, "network")
         for name in ("model", "gate_fingerprint"):
-            _check(values, name, isinstance(values.get(name), str), "a text", source)
+            _check(values, name, isinstance(values.get(name), str), "text", source)
         for name in ("num_classes", "in_channels"):
             _check(values, name, _is_count(values.get(name)), "a whole number above 0", source)
         dataset = values.get("dataset")
-        _check(values, "dataset", dataset is None or isinstance(dataset, str), "a text or null", source)
+        _check(values, "dataset", dataset is None or isinstance(dataset, str), "text or null", source)
         size = values.get("image_size")
         is_size = isinstance(size, list) and len(size) == 2 and all(_is_count(n) and n <= LARGEST for n in size)
         _check(values, "image_size", is_size, f"[height, width] in pixels, up to {LARGEST} each", source)
         for name in ("mean", "std"):
-            _check(values, name, _is_a_number_a_channel(values, name), "a list of one number a channel", source)
+            _check(values, name, _is_a_number_a_channel(values, name), "a list of one number per channel", source)
         sha256 = values.get("gate_source_sha256")
-        _check(values, "gate_source_sha256", sha256 is None or isinstance(sha256, str), "a text", source)
+        _check(values, "gate_source_sha256", sha256 is None or isinstance(sha256, str), "text", source)
         task = values.get("task", FIRST_TASK)
-        _check(values, "task", isinstance(task, str), "a text", source)
+        _check(values, "task", isinstance(task, str), "text", source)
         names = values.get("class_names")
         is_names = (
             isinstance(names, list) and len(names) == values["num_classes"] and all(type(n) is str for n in names)
         )
-        _check(values, "class_names", names is None or is_names, "null or a list of a name a class", source)
+        _check(values, "class_names", names is None or is_names, "null or a list of one name per class", source)
         _check_arithmetic(values, source)
         attention = read_attention(values.get("attention"), source)
         lists = {name: tuple(values[name]) for name in ("image_size", "mean", "std")}
@@ -102,7 +102,7 @@ class Network:
 
 
 def read_attention(plain: object, source: str) -> AttentionConfig:
-    """An attention configuration as it was stored; DataError that names `source` where it is none."""
+    """A stored attention configuration; DataError, which names `source`, if it is not valid."""
     values = _keys(plain, [item.name for item in fields(AttentionConfig)], source, "attention")
     try:
         return AttentionConfig(**values)
@@ -127,7 +127,7 @@ def _check(values: Mapping[str, Any], name: str, holds: bool, expected: str, sou
 
 
 def _check_arithmetic(values: Mapping[str, Any], source: str) -> None:
-    """What stands in no file of before it was recorded has a default."""
+    """Check the fields that older files do not have; a missing one has its default."""
     precision, last = values.get("precision", "fp32"), values.get("channels_last", True)
     batch = values.get("batch_size")
     _check(values, "precision", precision in ("fp32", "bf16"), "fp32 or bf16", source)
@@ -147,14 +147,14 @@ def _is_a_number_a_channel(values: Mapping[str, Any], name: str) -> bool:
 
 
 def build(network: Network, gate: Gate | None = None, *, allow_code: bool = False) -> nn.Module:
-    """The network with weights of no meaning yet; `load_weights` fills them in.
+    """The network with random weights, for `load_weights` to replace.
 
     Args:
-        gate: the part that the configuration names; looked up by that name where it is not given.
-        allow_code: whether the code that the name may lead to is run, if its source is as it was.
+        gate: the gate that the configuration names; if it is None, it is looked up by that name.
+        allow_code: run the gate if it is code, provided that its source has not changed.
 
     Raises:
-        UsageError: a name is unknown, or leads to code that is not to be run; or the gate is not the function that the
+        UsageError: a name is unknown, or refers to code that must not be run; or the gate is not the function that the
             weights were trained with.
     """
     part = gate or stored_gate(_stored(network), allow_code=allow_code)

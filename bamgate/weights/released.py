@@ -1,9 +1,9 @@
-"""The authors' checkpoints: their names for a network's parts, read and written.
+"""Read and write checkpoints of the authors' code, with their names for the parts of a network.
 
-Their training script stores {"epoch", "arch", "state_dict", "best_prec1", "optimizer"}; every name begins with
-"module.", as DataParallel has it. The backbone is torchvision's ResNet v1.5 by name; after stage k stands `bam{k}`,
-where ours is `layer{k}.attention`. Source: the released code, github.com/Jongchan/attention-module (MODELS/bam.py,
-MODELS/model_resnet.py).
+Their training script stores {"epoch", "arch", "state_dict", "best_prec1", "optimizer"}; every name starts with
+"module.", from DataParallel. The backbone has the names of torchvision's ResNet v1.5. The BAM after stage k is called
+`bam{k}` there and `layer{k}.attention` here. Source: the released code, github.com/Jongchan/attention-module
+(MODELS/bam.py, MODELS/model_resnet.py).
 """
 
 import io
@@ -28,7 +28,7 @@ from bamgate.weights.state_dict import shown, state_dict_of
 from bamgate.weights.strict import shape
 
 PREFIX = "module."
-# Our name of each part of a BAM, and theirs.
+# Our name of each part of a BAM -> theirs.
 PARTS = {
     "channel.reduce": "channel_att.gate_c.gate_c_fc_0",
     "channel.norm": "channel_att.gate_c.gate_c_bn_1",
@@ -45,8 +45,9 @@ _OURS = {theirs: ours for ours, theirs in PARTS.items()}
 _THEIR_KEY = re.compile(r"bam(?P<stage>[123])\.(?P<part>.+)\.(?P<leaf>\w+)")
 _OUR_KEY = re.compile(r"layer(?P<stage>[123])\.attention\.(?P<part>.+)\.(?P<leaf>\w+)")
 
-# Blocks of the four stages, whether these have a third convolution, and the input width of the first block's second
-# one -> network. The keys are the same for the stride in the first 1x1; the authors' code has it in the 3x3.
+# Numbers of blocks in the four stages, whether a block has a third convolution, and the input width of the first
+# block's second convolution -> network. Names and shapes do not show where the stride is; in the authors' code it is in
+# the 3x3.
 _MODELS: dict[tuple[tuple[int, ...], bool, int], str] = {
     ((2, 2, 2, 2), False, 64): "resnet18",
     ((3, 4, 6, 3), False, 64): "resnet34",
@@ -59,7 +60,7 @@ _LANDMARKS = ("conv1.weight", *(f"layer{k}.0.conv2.weight" for k in (1, 2, 3, 4)
 
 
 def our_key(theirs: str) -> str:
-    """Our name of a parameter or buffer; a name that is no BAM's, or is unknown, stays, without "module."."""
+    """Our name of a parameter or buffer. Outside a BAM, or if it is unknown, the name stays, without "module."."""
     key = theirs.removeprefix(PREFIX)
     match = _THEIR_KEY.fullmatch(key)
     if match is None or match["part"] not in _OURS:
@@ -76,15 +77,15 @@ def their_key(ours: str) -> str:
 
 
 def read_released(content: Mapping[str, Any], path: Path, model: str | None) -> tuple[Network, dict[str, Tensor]]:
-    """Network and weights, by our names, of a checkpoint of the authors', or of torchvision's ResNets.
+    """Network and weights, by our names, from a checkpoint of the authors' code or of torchvision's ResNets.
 
     Args:
-        content: what torch.load gave: a dictionary as trainers write it, or its state_dict alone.
-        path: what errors call it.
-        model: the network; None: told by the keys, the stride in the 3x3.
+        content: what torch.load returned: a dictionary as training scripts write it, or its state_dict alone.
+        path: the file, for errors.
+        model: the network; if it is None, it is found by the keys, with the stride in the 3x3.
 
     Raises:
-        DataError: it is no such checkpoint.
+        DataError: it is not such a checkpoint.
     """
     theirs = state_dict_of(content, path)
     _refuse_cbam(theirs, path)
@@ -107,7 +108,7 @@ def read_released(content: Mapping[str, Any], path: Path, model: str | None) -> 
 
 
 def _of_photographs(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """ImageNet's, of 255; their mean for images of other channels than red, green and blue."""
+    """ImageNet's figures on the scale 0 to 255; for images that are not RGB, their mean over the channels."""
     of_each = values if channels == len(values) else (sum(values) / len(values),) * channels
     return tuple(round(255 * value, 3) for value in of_each)
 
@@ -115,7 +116,7 @@ def _of_photographs(values: tuple[float, ...], channels: int) -> tuple[float, ..
 def _refuse_cbam(theirs: Mapping[str, Tensor], path: Path) -> None:
     cbam = [name for name in theirs if ".cbam." in name]
     if cbam:
-        raise DataError(f"{path} holds the authors' CBAM ({cbam[0]}); only their BAM and plain networks can be read")
+        raise DataError(f"{path} holds the authors' CBAM ({cbam[0]}); bamgate reads only their BAM and plain networks")
 
 
 def _by_our_names(theirs: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
@@ -128,16 +129,16 @@ def _by_our_names(theirs: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]
 
 
 def _check_landmarks(state: Mapping[str, Tensor], path: Path) -> None:
-    """DataError unless the parts are there that tell a ResNet's depth and widths."""
+    """DataError unless the tensors that show the depth and the widths of a ResNet are there."""
     absent = [name for name in _LANDMARKS if name not in state]
     if absent:
         raise DataError(
-            f"{path} is no ResNet by torchvision's names, as the authors' are: it has no {', '.join(absent)}; "
+            f"{path} is not a ResNet with torchvision's names, as in the authors' code: it has no {', '.join(absent)}; "
             f"its keys: {shown(state)}"
         )
     for name in _LANDMARKS:
         if state[name].ndim != (2 if name == "fc.weight" else 4) or 0 in state[name].shape:
-            raise DataError(f"{path}: {name} is {shape(state[name])}, no weight of a ResNet")
+            raise DataError(f"{path}: {name} is {shape(state[name])}, which is not the shape of a ResNet's weight")
 
 
 def _model(state: Mapping[str, Tensor], path: Path) -> str:
@@ -146,8 +147,8 @@ def _model(state: Mapping[str, Tensor], path: Path) -> str:
     if (blocks, deep, width) not in _MODELS:
         kind = "three" if deep else "two"
         raise DataError(
-            f"{path} has {'-'.join(map(str, blocks))} blocks of {kind} convolutions, the second {width} channels wide: "
-            "no network is known by that; name one (--model)"
+            f"{path} has {'-'.join(map(str, blocks))} blocks of {kind} convolutions, the second {width} channels wide, "
+            "which fits no known network; name one (--model)"
         )
     return _MODELS[blocks, deep, width]
 
@@ -159,12 +160,12 @@ def _is_block(key: str, stage: int) -> bool:
 def _image_size(stem: Tensor, path: Path) -> Size:
     sizes = {7: (224, 224), 3: (32, 32)}
     if stem.shape[2] not in sizes:
-        raise DataError(f"{path}: conv1.weight is {shape(stem)}; stems of 7x7 and 3x3 are known")
+        raise DataError(f"{path}: conv1.weight is {shape(stem)}; bamgate knows stems of 7x7 and 3x3")
     return sizes[stem.shape[2]]
 
 
 def _with_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """PyTorch before 0.4.1 counted no batches: where no norm has a counter, each gets one at 0."""
+    """PyTorch before 0.4.1 counted no batches: if no norm has a counter, give each one that is 0."""
     if any(name.endswith(".num_batches_tracked") for name in state):
         return state
     norms = [name.removesuffix("running_var") for name in state if name.endswith(".running_var")]
@@ -172,7 +173,7 @@ def _with_counters(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def write_released(path: Path, network: Network, state: Mapping[str, Tensor]) -> None:
-    """A checkpoint that the authors' code loads; epoch and best_prec1 are 0, there is no optimizer.
+    """Write a checkpoint that the authors' code loads. Epoch and best_prec1 are 0, and there is no optimizer.
 
     Raises:
         UsageError: their code has no such network.
@@ -189,17 +190,17 @@ def check_released(network: Network) -> None:
     name, attention = network.model, network.attention
     if f"{name}-v1.5" in _MODELS.values():
         raise UsageError(
-            f"{name} has its strides elsewhere than the authors' code, by the same keys: train {name}-v1.5"
+            f"{name} has its strides in other layers than the authors' code, under the same keys; train {name}-v1.5"
         )
     if name not in AUTHORS_MODELS:
-        raise UsageError(f"the authors' code has no {name} (it has: {', '.join(AUTHORS_MODELS)})")
+        raise UsageError(f"the authors' code has no {name} (allowed: {', '.join(AUTHORS_MODELS)})")
     if attention.name == "none":
         return
-    # How the weights started does not matter any more.
+    # gate_init may differ: how the weights were initialised no longer matters.
     wanted = AttentionConfig(layout="released", gate_init=attention.gate_init)
     for item in fields(AttentionConfig):
         given, theirs = getattr(attention, item.name), getattr(wanted, item.name)
         if given != theirs:
-            hint = ": convert with --layout released" if item.name == "layout" else ""
+            hint = "; convert with --layout released" if item.name == "layout" else ""
             what = "attention" if item.name == "name" else item.name
-            raise UsageError(f"the authors' code has {what} {theirs!r} only, this network has {given!r}{hint}")
+            raise UsageError(f"the authors' code has only {what} {theirs!r}, this network has {given!r}{hint}")

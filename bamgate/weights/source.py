@@ -1,4 +1,4 @@
-"""Where trained weights are found: a run, one of its cells, our safetensors, or a checkpoint of the authors'."""
+"""Where trained weights come from: a run, one of its cells, our safetensors, or a checkpoint of the authors' code."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,12 +25,12 @@ from bamgate.weights.strict import load_weights, shortened
 def load_model(
     source: Path, *, model: str | None = None, gate: str | None = None, allow_code: bool = False
 ) -> tuple[Network, nn.Module]:
-    """The network of `load_network` with its weights in it, on the CPU, in evaluation mode.
+    """A trained network and its description, on the CPU, in evaluation mode.
 
     Args:
         source, model: see `load_network`.
-        gate: where the gate is now, if its name does not lead there any more; it must be the same function.
-        allow_code: whether a gate that is code is run because the source names it, if the code is as it was.
+        gate: where the gate is now, if it has moved; it must be the same function.
+        allow_code: run a gate that is code because the source names it, provided that the code has not changed.
 
     Raises:
         UsageError, DataError: see `load_network`, `build` and `load_weights`.
@@ -42,27 +42,27 @@ def load_model(
 
 
 def load_network(source: Path, *, model: str | None = None) -> tuple[Network, dict[str, Tensor]]:
-    """What network the weights at `source` belong to, and the weights by our names, on the CPU. No gate is looked up.
+    """The description of the network at `source`, and its weights by our names, on the CPU. No gate is looked up.
 
     Args:
-        source: the folder of a finished cell, or of a run that holds one; its checkpoint.pt; a .safetensors file of
-            ours; a checkpoint of the authors' (.pth.tar), or another of torchvision's ResNets.
-        model: for a checkpoint of the last kind: the network, where its keys do not tell.
+        source: the folder of a finished cell, or of a run that has one; its checkpoint.pt; a .safetensors file of
+            ours; a checkpoint of the authors' code (.pth.tar), or of one of torchvision's ResNets.
+        model: the network of a checkpoint of the last kind, if its keys do not show it.
 
     Raises:
-        UsageError: there is nothing, or more than one; `model` where the source itself tells.
-        DataError: it is damaged, or of no such kind.
+        UsageError: there are no weights, or those of several cells; or `model` is given although the source says it.
+        DataError: the source is damaged, or of another kind.
     """
     cell = _cell(source)
     if cell is None and source.suffix != ".safetensors":
         return read_released(read_torch(source), source, model)
     if model is not None:
-        raise UsageError(f"model {model!r} would have no effect: {source} tells its network itself; leave it out")
+        raise UsageError(f"model {model!r} would have no effect: {source} says which network it is; leave it out")
     return read_safetensors(source) if cell is None else _read_cell(cell)
 
 
 def _cell(source: Path) -> Path | None:
-    """The folder of the cell that `source` names, None where it is a file of its own."""
+    """The folder of the cell that `source` names; None if it is a file of its own."""
     if source.is_dir():
         return source if (source / "config.json").is_file() else _only_cell(source)
     if not source.is_file():
@@ -74,10 +74,10 @@ def _cell(source: Path) -> Path | None:
 def _only_cell(folder: Path) -> Path:
     cells = sorted(result.parent for result in folder.glob("cells/*/result.json"))
     if not cells:
-        raise UsageError(f"{folder} holds no finished cell (cells/*/result.json), nor is it one (config.json)")
+        raise UsageError(f"{folder} has no finished cell (cells/*/result.json) and is not a cell (config.json)")
     if len(cells) > 1:
         names = [f"{cell} ({_gate_and_seed(cell)})" for cell in cells]
-        raise UsageError(f"{folder} holds {len(cells)} finished cells, name one: {shortened(names)}")
+        raise UsageError(f"{folder} has {len(cells)} finished cells; name one of them: {shortened(names)}")
     return cells[0]
 
 
@@ -91,7 +91,7 @@ def _config(cell: Path) -> dict[str, Any]:
 
 
 def _table(content: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A table within a table, empty where there is none: what is missing in it is named when it is asked for."""
+    """A table within a table, empty if it is missing: the check that needs a value reports that it is missing."""
     found = content.get(key)
     return found if isinstance(found, dict) else {}
 
@@ -99,11 +99,12 @@ def _table(content: Mapping[str, Any], key: str) -> dict[str, Any]:
 def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
     ended = EndedCell.at(cell)
     if ended is None:
-        raise UsageError(f"{cell} has not finished; the same bamgate run command goes on with it")
+        raise UsageError(f"{cell} has not finished; the bamgate run command that started it resumes it")
     identity, environment, result = ended.identity(), ended.json("environment.json"), ended.result
-    ended.lines(EPOCHS, "epochs.csv")  # the counts that the weights are known by
+    ended.lines(EPOCHS, "epochs.csv")  # checks the table with the accuracy of these weights against its hash
     if not (cell / CURRENT).is_file():
         raise DataError(f"{cell / CURRENT} is missing")
+    # The sha256 in result.json, not the one beside the file: the record is sealed by the former.
     stored = read_torch(cell / CURRENT, sha256=str(result.get("checkpoint_sha256")))
     state = {name.removeprefix("model/"): t for name, t in stored.items() if name.startswith("model/")}
     config, source = _config(cell), str(cell / "config.json")
@@ -126,7 +127,7 @@ def _read_cell(cell: Path) -> tuple[Network, dict[str, Tensor]]:
 
 
 def _places(cell: Path, gate: Mapping[str, Any], network: Network) -> tuple[Path, ...]:
-    """Where the code of the gate may be. A study says it for all its cells."""
+    """Where the code of the gate may be. The folder of a study says so for all its cells."""
     name, folder = network.attention.gate, cell.absolute().parent.parent
     of_study = _table(_table(read_json(folder / "study.json") or {}, "code"), name)
     places = places_of({**gate, "name": name}, cell)
@@ -134,19 +135,19 @@ def _places(cell: Path, gate: Mapping[str, Any], network: Network) -> tuple[Path
 
 
 def _arithmetic(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How the run evaluated; images in memory are always taken by the same number."""
+    """How the run evaluated. The batch size matters for files only: images in memory always come in the same number."""
     training, files = _table(config, "training"), _size_of(config.get("dataset")) is None
     names = ("precision", "channels_last", *(["batch_size"] if files else []))
     return {name: training[name] for name in names if name in training}
 
 
 def _size_of(dataset: object) -> Size | None:
-    """Of the images of a data set by name; None where they have many sizes."""
+    """The size of the images of a data set; None if they have many sizes."""
     return DATASETS.get(str(dataset)).size if dataset in DATASETS else None
 
 
 def _widths_of_run(result: Mapping[str, Any]) -> dict[str, Any]:
-    """As the run has logged them: a network need not begin with a convolution of the image."""
+    """The widths that the run has logged; empty for runs that did not. (Weights do not always show them.)"""
     mean = _table(result, "normalisation").get("mean")
     if "num_classes" not in result or not isinstance(mean, list):
         return {}
@@ -154,10 +155,13 @@ def _widths_of_run(result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def widths(state: Mapping[str, Tensor], source: str) -> dict[str, int]:
-    """Every network here ends in the classifier's bias and begins with a convolution of the image."""
+    """The widths that the weights show, for runs of the first version.
+
+    In all networks of that time the first convolution takes the image, and the last tensor is the classifier's bias.
+    """
     kernels = [tensor for tensor in state.values() if tensor.ndim == 4]
     if not kernels:
-        raise DataError(f"{source}: the checkpoint beside it holds no convolution")
+        raise DataError(f"{source}: the checkpoint beside it has no convolution")
     return {"num_classes": len(list(state.values())[-1]), "in_channels": kernels[0].shape[1]}
 
 
@@ -167,5 +171,5 @@ def _image_size(config: Mapping[str, Any], source: str) -> list[int]:
         return [pixels, pixels]
     size = _size_of(dataset)
     if size is None:
-        raise DataError(f"{source}: image_size is missing, and data set {dataset!r} does not tell it")
+        raise DataError(f"{source}: image_size is missing, and data set {dataset!r} has no fixed size")
     return list(size)

@@ -1,8 +1,8 @@
-"""The weights within a checkpoint, by the network's own names: trainers wrap both the dictionary and the names.
+"""The weights in a checkpoint, by the network's own names. Training scripts wrap both the dictionary and the names.
 
-Nothing is guessed. A dictionary is searched for one table of tensors; a prefix goes where every name has it; counters
-of profilers and averages, which are no weights, are left out. Where a checkpoint holds the trained weights and an
-average of them besides (`state_dict_ema`, `model_ema`), the trained ones are read.
+Nothing is guessed. A dictionary is searched for one table of tensors. A prefix is removed if every name has it.
+Counters of profilers and averages, which are not weights, are left out. If a checkpoint holds both the trained weights
+and their average (`state_dict_ema`, `model_ema`), the trained ones are read.
 """
 
 from collections.abc import Mapping
@@ -14,28 +14,32 @@ from torch import Tensor
 from bamgate.errors import DataError
 from bamgate.weights.strict import shape, shortened
 
-TABLES = ("state_dict", "model_state_dict", "model")  # the authors', timm's and Lightning's; PyTorch's; torchvision's
-PREFIXES = ("module.", "model.", "net.")  # DataParallel's and averages'; Lightning's
-# torch.compile's, fully sharded training's and activation checkpointing's, also in the middle of a name.
+# Where the table is: in checkpoints of the authors' code, timm and Lightning; of PyTorch's examples; of torchvision.
+TABLES = ("state_dict", "model_state_dict", "model")
+PREFIXES = ("module.", "model.", "net.")  # of DataParallel and averages; of Lightning
+# Of torch.compile, fully sharded training and activation checkpointing; these are also found within a name.
 WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 COUNTERS = ("total_ops", "total_params", "n_averaged")  # thop's; torch.optim.swa_utils's
 
 
 def state_dict_of(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
-    """The weights that a checkpoint holds.
+    """The weights in a checkpoint.
 
     Args:
-        content: what torch.load gave.
-        path: what errors call it.
+        content: what torch.load returned.
+        path: the file, for errors.
 
     Raises:
-        DataError: it holds none, more than one table of them, one name twice, or a tensor larger than the file.
+        DataError: there are no weights, several tables of them, one name twice, or a tensor larger than the file.
     """
     if "position" in content:
-        raise DataError(f"{path} is a run's checkpoint without its config.json beside it; name the cell's folder")
+        raise DataError(
+            f"{path} is the checkpoint of a run, but its config.json is not beside it; name the cell's folder"
+        )
     state = {name: t for name, t in _table(content, path).items() if name.rpartition(".")[2] not in COUNTERS}
     _refuse_larger_than_the_file(state, path)
     named = [(_unwrapped(name), tensor) for name, tensor in state.items()]
+    # Wrappers may be nested, as DataParallel within Lightning: remove prefixes until none is common to all.
     while prefix := _common_prefix([name for name, _ in named]):
         named = [(name.removeprefix(prefix), tensor) for name, tensor in named]
     bare: dict[str, Tensor] = {}
@@ -52,9 +56,11 @@ def _table(content: Mapping[str, Any], path: Path) -> dict[str, Tensor]:
     found = [name for name, value in content.items() if isinstance(value, dict) and value and _is_table(value)]
     trained = [name for name in found if name in TABLES] or found
     if len(trained) > 1:
-        raise DataError(f"{path} holds weights more than once ({', '.join(map(str, trained))}); save one of them alone")
+        raise DataError(
+            f"{path} has several tables of weights ({', '.join(map(str, trained))}); save one of them alone"
+        )
     if not trained:
-        raise DataError(f"{path} holds no weights by name, nor a 'state_dict' of them; its keys: {shown(content)}")
+        raise DataError(f"{path} has no weights by name and no 'state_dict' of them; its keys: {shown(content)}")
     return dict(content[trained[0]])
 
 
@@ -69,12 +75,15 @@ def _unwrapped(name: str) -> str:
 
 
 def _common_prefix(names: list[str]) -> str | None:
-    """Of those that trainers put before every name; None where there is none."""
+    """A known prefix that all names have; None if there is none."""
     return next((p for p in PREFIXES if names and all(name.startswith(p) for name in names)), None)
 
 
 def _refuse_larger_than_the_file(state: Mapping[str, Tensor], path: Path) -> None:
-    """One number can stand for a tensor of any shape, which would be filled out when it is copied."""
+    """DataError for a tensor that would not fit into the file.
+
+    With strides of 0 one stored number stands for a tensor of any shape, which would fill the memory once it is copied.
+    """
     size = path.stat().st_size
     for name, tensor in state.items():
         if tensor.numel() * tensor.element_size() > size and not tensor.is_meta and not tensor.is_sparse:
@@ -82,5 +91,5 @@ def _refuse_larger_than_the_file(state: Mapping[str, Tensor], path: Path) -> Non
 
 
 def shown(keys: Mapping[Any, Any]) -> str:
-    """The first names, for an error."""
+    """The first of the names, for an error."""
     return shortened([str(key) for key in keys]) or "none"

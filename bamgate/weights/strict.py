@@ -1,4 +1,4 @@
-"""Weights go into a network whole or not at all."""
+"""Load all weights of a network, or none."""
 
 from collections.abc import Mapping
 
@@ -15,12 +15,13 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
 
     Args:
         state: tensors by the model's own names.
-        source: what an error calls the origin of the weights.
+        source: the origin of the weights, for errors.
 
     Raises:
-        DataError: lists all names that are missing, too many, of another shape, sparse or without values; the model
-            is as it was.
+        DataError: lists all names that are missing, unknown, of another shape, sparse or without values; the model
+            stays as it was.
     """
+    # load_state_dict(strict=True) would copy what fits before it raises, and would copy integers into floats.
     expected: dict[str, Tensor] = model.state_dict()
     shared = [name for name in expected if name in state]
     problems = {
@@ -47,20 +48,20 @@ def load_weights(model: nn.Module, state: Mapping[str, Tensor], source: str) -> 
 
 
 def _kind(tensor: Tensor) -> str | None:
-    """What stands in the way of copying it; None for a plain tensor."""
+    """Why a tensor cannot be copied; None for a plain tensor."""
     if tensor.is_meta:
-        return "on device meta, so without values"
+        return "on device meta, which has no values"
     if tensor.is_quantized:
         return "quantised"
     return None if tensor.layout == torch.strided and not tensor.is_nested else str(tensor.layout).rpartition(".")[2]
 
 
 def shape(tensor: Tensor) -> str:
-    """As in 64x3x7x7; "scalar" where there are no dimensions."""
+    """The shape as text, such as 64x3x7x7; "scalar" if there are no dimensions."""
     return "x".join(map(str, tensor.shape)) or "scalar"
 
 
 def shortened(names: list[str]) -> str:
-    """The first ten names, and how many more there are."""
+    """The first `SHOWN` names, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -1,1 +1,1 @@
-"""Data sets whose images are files, decoded while training goes on."""
+"""Data sets whose images are files, decoded during training."""

@@ -1,4 +1,4 @@
-"""Image folders by name: `folder:NAME` is DATA_DIR/NAME/{train,val}/CLASS/*.jpg, `imagenet` is one with known facts."""
+"""Image folders by name: `folder:NAME` is DATA_DIR/NAME/{train,val}/CLASS/*.jpg, `imagenet` one with known counts."""
 
 from functools import partial
 from pathlib import Path
@@ -11,26 +11,27 @@ from bamgate.data.files.verify import verify_images
 from bamgate.errors import DataError, UsageError, unknown
 
 PREFIX = "folder:"
-IMAGE_SIZE = 224  # pixels a side where nobody says otherwise
+IMAGE_SIZE = 224  # default pixels per side
 CLASSES, TRAIN, TEST = 1000, 1_281_167, 50_000
 
 
 def find_dataset(name: str, root: Path) -> DataSet:
-    """The data set `name`; one of files is looked up in the folder `root`.
+    """The data set `name`; image folders are looked up in the folder `root`.
 
     Raises:
-        UsageError: no such name.
-        DataError: `folder:NAME` names a folder that is missing, or in which something is wrong.
+        UsageError: there is no such name.
+        DataError: the folder of `folder:NAME` is missing, or its content is wrong.
     """
     if not name.startswith(PREFIX):
         if name not in DATASETS:
             if "/" not in name and (root / name).is_dir():
-                raise UsageError(f"unknown dataset {name!r}; the folder {root / name} is {PREFIX}{name}")
+                raise UsageError(f"unknown dataset {name!r}; for the folder {root / name} say {PREFIX}{name}")
             raise unknown("dataset", name, [*DATASETS.names(), f"{PREFIX}NAME"])
         return DATASETS.get(name)
     folder = name.removeprefix(PREFIX)
+    # One plain name: the name is stored with the run and must mean the same folder on another machine.
     if folder in ("", ".", "..") or "/" in folder or "\\" in folder:
-        raise UsageError(f"dataset {name!r} must name one folder in the data folder (--data-dir): {PREFIX}NAME")
+        raise UsageError(f"dataset {name!r} must name one folder in the data folder (--data-dir), as {PREFIX}NAME")
     listing = list_images(named_root(root) / folder)
     return _data_set(name, folder, len(listing.classes), _count(listing.train), _count(listing.test))
 
@@ -53,7 +54,7 @@ def _data_set(name: str, folder: str, classes: int, train: int, test: int) -> Da
 
 
 def load(folder: str, root: Path) -> tuple[FileSplit, FileSplit]:
-    """Both splits, as names of files; nothing is decoded yet."""
+    """Both splits, as lists of files; nothing is decoded yet."""
     return _splits(list_images(root / folder))
 
 
@@ -81,7 +82,7 @@ def _count(split: list[list[str]]) -> int:
 
 
 def _imagenet(root: Path) -> Listing:
-    """The listing of ImageNet-1K; DataError where it is not whole."""
+    """The listing of ImageNet-1K; DataError if it is incomplete."""
     folder = named_root(root) / "imagenet"
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; {_HOW_TO_GET.format(folder)}")
@@ -95,22 +96,23 @@ def _imagenet(root: Path) -> Listing:
         if found != known:
             raise DataError(
                 f"{folder} has {found:,} {what}, ImageNet-1K has {known:,}; "
-                f"complete it, or use it as a data set of its own: --dataset {PREFIX}imagenet"
+                f"complete it, or use it as your own data set: --dataset {PREFIX}imagenet"
             )
     return listing
 
 
 _HOW_TO_GET = (
     "ImageNet-1K needs an account at https://image-net.org and cannot be downloaded here; unpack its training and "
-    "validation images (ILSVRC2012) to {0}/train/nXXXXXXXX/ and {0}/val/nXXXXXXXX/ (--data-dir names another folder)"
+    "validation images (ILSVRC2012) to {0}/train/nXXXXXXXX/ and {0}/val/nXXXXXXXX/ (or elsewhere, with --data-dir)"
 )
 
 
 def _refuse_flat_validation(folder: Path) -> None:
+    # Before the general check, whose message would not say how to sort 50,000 images.
     if folder.is_dir() and any(folder.glob("ILSVRC2012_val_*")):
         raise DataError(
-            f"{folder} holds the validation images side by side, as the archive has them; sort them into class folders "
-            "by the ground truth of the development kit (the script valprep.sh, which many copies come with, does that)"
+            f"{folder} holds the validation images side by side, as in the archive; sort them into class folders by "
+            "the ground truth of the development kit (many copies come with a script for that, valprep.sh)"
         )
 
 

@@ -1,7 +1,7 @@
-"""Batches from image files: decoded and cut in worker processes, moved as bytes, normalised on the device.
+"""Batches from image files: decoded and cropped by decoders, moved as bytes, normalised on the device.
 
-A sample's crop comes from (seed, epoch, index) alone, so a run depends neither on how many workers there are nor on how
-it was cut into calls.
+The crop of a sample depends on (seed, epoch, index) alone, so a run depends neither on the number of decoders nor on
+interruptions.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,12 +20,18 @@ from bamgate.data.memory.loader import Normalisation, epoch_order, steps_an_epoc
 from bamgate.errors import BamgateError, TryAgainError
 from bamgate.seeding import generator, stream_key
 
-# ImageNet's, on the scale 0 to 1; what everybody uses for photographs.
+# ImageNet's mean and SD on the scale 0 to 1, which are in general use for photographs.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class Request(NamedTuple):
-    """A batch to be made. `key`: stream of its random crops; None for the middle of each image."""
+    """A batch to be made.
+
+    Args:
+        paths: files, relative to the root of the split.
+        numbers: indices of the images in their split.
+        key: stream of the random crops; None to take the middle of each image.
+    """
 
     paths: list[str]
     numbers: list[int]
@@ -36,14 +42,14 @@ class FileLoader:
     """Training and test batches of one run.
 
     Args:
-        train, test: splits; batches go to the device that they name.
-        size: pixels a side of what the network sees.
-        batch_size: images a training step; the incomplete last batch of an epoch is left out.
+        train, test: splits; batches go to their device.
+        size: pixels per side of the images that the network sees.
+        batch_size: images per training step; the incomplete last batch of an epoch is dropped.
         augment: "none" (the middle of each image) or "resized-crop-flip".
         seed: of order and augmentation.
-        workers: processes that decode; 0 decodes here.
+        workers: number of decoders; 0 decodes in this process.
 
-    One pass at a time: a new one ends the one before it. A file that cannot be decoded is a DataError.
+    One pass at a time: starting a new one ends the one before. A file that cannot be decoded is a DataError.
     """
 
     def __init__(
@@ -76,31 +82,35 @@ class FileLoader:
         return epoch_order(len(self.train), self.seed, epoch)
 
     def training_batches(self, epoch: int, first: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """(x, labels) for the steps from `first` on; x is float B, C, H, W."""
+        """(x, labels) for each step from `first` on; x is float B, C, H, W."""
         order = self.order(epoch)[first * self.batch_size : self.steps * self.batch_size]
         key = stream_key(self.seed, "augmentation", epoch) if self.augment == "resized-crop-flip" else None
         return self._batches(self.train, order, self.batch_size, key)
 
     def evaluation_batches(self, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
-        """(x, labels) of the test images in order, as many at once as a training step has."""
+        """(x, labels) of the test images in order, by default as many at once as in a training step."""
         return self._batches(self.test, torch.arange(len(self.test)), size or self.batch_size, None)
 
     def probe_batch(self, count: int) -> tuple[Tensor, Tensor, None]:
-        """(x, labels, None) of test images of all classes, no more than a training step has: memory is known to do."""
+        """(x, labels, None) of test images of all classes.
+
+        There are at most as many as in a training step, for which memory is known to suffice.
+        """
         part = self.test.first(min(count, self.batch_size))
         x, labels = next(self._batches(part, torch.arange(len(part)), len(part), None))
         return x, labels, None
 
     def begin(self) -> None:
-        """Start the processes that decode, and see that each can hand over as many images as it will.
+        """Start the decoders, and check that each can hand over as many batches at once as it will have to.
 
         Raises:
-            TryAgainError: not all of them can be started or can send what they made. None is left.
+            TryAgainError: not all of them can be started or can send their batches. Those that run are ended.
             DataError: the first test image cannot be decoded.
         """
         if self.workers:
             try:
-                # As many batches at once as torch has on their way: two a process.
+                # torch prefetches two batches per process, each in shared memory or an open file. So a limit on these
+                # is found now, rather than hours into a run.
                 one = Request(self.test.paths[:1], [0], None)
                 list(self._answers([one] * (2 * self.workers)))
             except BaseException:
@@ -108,15 +118,16 @@ class FileLoader:
                 raise
 
     def close(self) -> None:
-        """End the worker processes; the next batch would start new ones."""
+        """End the decoders; the next batch would start new ones."""
         self._processes = None
 
     def _batches(self, split: FileSplit, order: Tensor, size: int, key: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         rows = torch.split(order, size)
         made = self._answers(Request([split.paths[i] for i in row.tolist()], row.tolist(), key) for row in rows)
-        # All at once: batch by batch each would be a copy that the device waits for.
+        # All labels at once: a copy for each batch would make the device wait each time.
         labels = torch.split(split.labels[order].to(self.device), size)
         for images, wanted in zip(made, labels, strict=True):
+            # Moved as bytes, a quarter of the size of floats.
             images = images.to(self.device, non_blocking=True).permute(0, 2, 3, 1)
             x = self.normalise(images, channels_last=self.channels_last)
             yield x, wanted
@@ -132,11 +143,11 @@ class FileLoader:
                     raise answer
                 yield answer
         finally:
-            del made  # the traceback of an error would keep the processes
+            del made  # otherwise the traceback of an error would keep the processes alive
 
     def _from_processes(self, requests: Iterable[Request]) -> Iterator[Tensor | BamgateError]:
         if self._processes is None:
-            # Loaded once, here: each process would take seconds for it.
+            # Imported before the decoders start, which inherit it: each would take seconds for it.
             import torchvision.transforms.v2.functional  # noqa: F401
 
             with unadvised():
@@ -148,14 +159,17 @@ class FileLoader:
                     persistent_workers=True,
                     pin_memory=self.device.type == "cuda",
                     worker_init_fn=begin,
-                    generator=generator(self.seed, "workers"),  # or torch's own would be drawn from
+                    generator=generator(self.seed, "workers"),  # otherwise torch would draw from its global one
                 )
         self._queue.requests = requests
         return answers(self._processes)
 
 
 class Decoder(Dataset[Tensor | BamgateError]):
-    """What a decoding process does: a request in, its images or the error that says what is wrong with one of them."""
+    """The work of a decoder: request -> its images, or the error that says what is wrong with one of them.
+
+    Errors are returned, not raised: torch would wrap an exception in another one, with the decoder's traceback as text.
+    """
 
     def __init__(self, root: Path, size: int) -> None:
         self.root, self.size = root, size
@@ -180,7 +194,10 @@ class Decoder(Dataset[Tensor | BamgateError]):
 
 
 class _Queue:
-    """The sampler of torch's DataLoader: what is to be decoded next."""
+    """The sampler of torch's DataLoader: the requests of the present pass.
+
+    It can be replaced for each pass, so that training and evaluation share the same processes.
+    """
 
     requests: Iterable[Request] = ()
 

@@ -1,6 +1,7 @@
-"""The processes that decode images: how they are started, when they end, and what is said if they cannot go on.
+"""The decoders, which are processes that decode images: how they start and end, and what happens if they fail.
 
-They end with their run, however it ends: told by it, by multiprocessing at its exit, or because it is gone.
+They end with their run, however it ends: the run tells them, multiprocessing ends them at its exit, or they notice that
+the run is gone.
 """
 
 import contextlib
@@ -23,18 +24,20 @@ from torch.utils.data.dataloader import _BaseDataLoaderIter
 
 from bamgate.errors import TryAgainError
 
-# Signals that reach a whole group of processes at once: Ctrl-C, a closed terminal, a scheduler's warning, its end.
+# Signals that reach a whole process group at once: Ctrl-C, a closed terminal, a scheduler's warning and its kill.
 _OF_GROUPS = {getattr(signal, name) for name in ("SIGINT", "SIGHUP", "SIGUSR1", "SIGTERM") if hasattr(signal, name)}
-# What a machine may be short of: open files, processes, threads, memory, shared memory.
+# What a machine may run short of: open files, processes, threads, memory, shared memory.
 _SHORT = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOSPC}
+# torch passes some of these on as a RuntimeError with the text alone. "received 0 items of ancdata" is what
+# multiprocessing says if a file descriptor cannot be received because too many are open.
 _SHORT_TEXTS = (*map(os.strerror, sorted(_SHORT)), "can't start new thread", "ancdata")
-_LOOK_S = 1.0  # between looks at whether the run is still there
-_PATIENCE_S = 5.0  # for a process that was told to end
+_LOOK_S = 1.0  # seconds between checks that the run is still alive
+_PATIENCE_S = 5.0  # seconds that a process which was told to end may take
 _WAY_OUT = "use fewer --workers, or raise the limit (ulimit -n, ulimit -u, memory, /dev/shm)"
 
 
 def shortage(error: BaseException) -> str:
-    """What the machine is short of, as `error` says it; empty for any other error."""
+    """What the machine has run short of, if `error` says so; empty for any other error."""
     if isinstance(error, MemoryError):
         return os.strerror(errno.ENOMEM)
     if isinstance(error, OSError) and error.errno in _SHORT:
@@ -45,12 +48,13 @@ def shortage(error: BaseException) -> str:
 
 
 def answers(processes: "DataLoader[Any]") -> Iterator[Any]:
-    """What `processes` make, one after the other; they are started where they do not run yet.
+    """Yield what the decoders make, in order; start them if they do not run yet.
 
     Raises:
-        TryAgainError: they cannot all be started (those that could are ended), or cannot hand over what they made.
+        TryAgainError: not all decoders can be started (those that run are ended), or they cannot hand over their
+            images.
     """
-    running = _begun(processes)
+    running = _started(processes)
     while True:
         try:
             answer = next(running)
@@ -58,17 +62,18 @@ def answers(processes: "DataLoader[Any]") -> Iterator[Any]:
             return
         except (OSError, EOFError, RuntimeError) as error:
             if str(error).startswith("DataLoader worker"):
-                raise  # see `dead_workers_named`
+                raise  # a decoder was killed: `dead_workers_named` makes the message
             reason = shortage(error)
             if isinstance(error, RuntimeError) and not reason:
                 raise
             why = reason or f"{type(error).__name__}: {error}"
             _end(running._workers)  # type: ignore[attr-defined]
-            raise TryAgainError(f"the processes that decode images cannot go on ({why}); {_WAY_OUT}") from error
+            raise TryAgainError(f"the processes that decode images have failed ({why}); {_WAY_OUT}") from error
         yield answer
 
 
-def _begun(processes: "DataLoader[Any]") -> Iterator[Any]:
+def _started(processes: "DataLoader[Any]") -> Iterator[Any]:
+    # To tell the decoders from other children of this process, should only some of them start.
     before = set(multiprocessing.active_children())
     try:
         with _signals_held_back(), unadvised():
@@ -86,9 +91,10 @@ def _begun(processes: "DataLoader[Any]") -> Iterator[Any]:
 
 
 def _end(begun: Iterable[Any]) -> None:
+    # All are told before any is waited for, so that together they take as long as the slowest.
     for end in ("terminate", "kill"):
         for process in begun:
-            with contextlib.suppress(RuntimeError):  # torch's word of a process that has ended
+            with contextlib.suppress(RuntimeError):  # torch's signal handler reports a dead decoder at any moment
                 getattr(process, end)()
         for process in begun:
             with contextlib.suppress(RuntimeError):
@@ -96,7 +102,7 @@ def _end(begun: Iterable[Any]) -> None:
 
 
 def _leave_alone(error: BaseException) -> None:
-    """Torch's half-made iterator would end what it has not begun, and complain."""
+    """Keep torch's half-made iterator from shutting down processes that it never started, which prints a traceback."""
     for frame, _ in traceback.walk_tb(error.__traceback__):
         made = frame.f_locals.get("self")
         if isinstance(made, _BaseDataLoaderIter):
@@ -105,7 +111,7 @@ def _leave_alone(error: BaseException) -> None:
 
 @contextlib.contextmanager
 def unadvised() -> Iterator[None]:
-    """Without torch's advice on how many processes there should be: that is the user's choice."""
+    """Hide torch's warning that there are more decoders than cores: their number is the user's choice."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="This DataLoader will create")
         yield
@@ -113,7 +119,10 @@ def unadvised() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _signals_held_back() -> Iterator[None]:
-    """A process that is started in here gets no signal before `begin` has said what it does with them."""
+    """Block signals in processes that start inside this context, until `begin` has set their handlers.
+
+    A child inherits the handlers of the run, which would save a checkpoint, and the blocked set.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -125,13 +134,13 @@ def _signals_held_back() -> Iterator[None]:
 
 
 def begin(number: int) -> None:
-    """The first thing that a decoding process does.
+    """The first thing that a decoder does: set up signals and errors.
 
-    Signals that reach a whole group of processes are for the run, which saves and then ends these.
+    Signals to the whole process group are meant for the run, which saves and then ends its decoders.
     """
     Queue._on_queue_feeder_error = staticmethod(_give_up)  # type: ignore[attr-defined]
-    sys.stderr = io.StringIO()  # what goes wrong here is the run's to say, in one line
-    sys.excepthook = lambda kind, error, trace: _give_up(error, None)  # of multiprocessing's own threads
+    sys.stderr = io.StringIO()  # the run reports what goes wrong here, in one line
+    sys.excepthook = lambda kind, error, trace: _give_up(error, None)  # for threads of multiprocessing
     for one in _OF_GROUPS - {signal.SIGTERM}:
         signal.signal(one, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -139,16 +148,18 @@ def begin(number: int) -> None:
     try:
         if hasattr(signal, "sigtimedwait"):
             threading.Thread(target=_watch_the_run, daemon=True).start()
-            heard = _OF_GROUPS - {signal.SIGTERM}  # the thread waits for it
+            # SIGTERM stays blocked: the thread takes it with sigtimedwait, which also says who sent it.
+            heard = _OF_GROUPS - {signal.SIGTERM}
     finally:
         if hasattr(signal, "pthread_sigmask"):
             signal.pthread_sigmask(signal.SIG_UNBLOCK, heard)
 
 
 def _watch_the_run() -> None:
-    """End this process if the run says so or is gone. SIGTERM from anybody else is meant for the whole group."""
+    """End this process if the run tells it to, or is gone. SIGTERM from any other sender is for the whole group."""
     parent = multiprocessing.parent_process()
     assert parent is not None
+    # A fork server stands between: its children have the server as parent, which ends with the run.
     above = os.getppid() if multiprocessing.get_start_method() == "forkserver" else parent.pid
     while os.getppid() == above:
         told = signal.sigtimedwait({signal.SIGTERM}, _LOOK_S)
@@ -158,26 +169,29 @@ def _watch_the_run() -> None:
 
 
 def _give_up(error: BaseException, batch: object) -> None:
-    """A batch that cannot be sent would be waited for for ever: end, so that the run hears of it."""
+    """End this process if a batch cannot be sent: the run would wait for it for ever, but it notices a dead decoder.
+
+    The exit code carries the reason.
+    """
     os._exit(error.errno if isinstance(error, OSError) and error.errno in _SHORT else 1)
 
 
 @contextlib.contextmanager
 def dead_workers_named() -> Iterator[None]:
-    """Turn torch's word of a killed worker, which comes at any moment, into one line that says how to go on."""
+    """Turn torch's error for a decoder that died, which may come at any moment, into one line that says what to do."""
     try:
         yield
     except RuntimeError as error:
         if not str(error).startswith("DataLoader worker"):
             raise
         raise TryAgainError(
-            f"a process that decodes images has died ({_how(str(error))}); if something was short, {_WAY_OUT}. "
-            "The same command goes on from the last checkpoint"
+            f"a process that decodes images has died ({_how(str(error))}); if the machine ran short of something, "
+            f"{_WAY_OUT}. The same command resumes from the last checkpoint"
         ) from error
 
 
 def _how(text: str) -> str:
-    """The first sentence of torch's word, and what an exit code of `_give_up` means."""
+    """The first sentence of torch's error, with the meaning of an exit code of `_give_up`."""
     sentence = text.splitlines()[0].split(". ")[0].strip(" .")
     code = re.search(r"exit code (\d+)$", sentence)
     short = code is not None and int(code[1]) in _SHORT
@@ -185,6 +199,6 @@ def _how(text: str) -> str:
 
 
 def default_workers() -> int:
-    """One for each core of this process but the one that trains; at least one."""
+    """One decoder for each core that this process may use, except the one that trains; at least one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)

@@ -1,4 +1,4 @@
-"""Every file of an image folder decoded once: what is damaged, and what had to be converted."""
+"""Decode every file of an image folder once, and report what is damaged and what had to be converted."""
 
 import os
 from collections import Counter
@@ -15,7 +15,11 @@ TELL_EVERY = 100  # files
 
 
 class DamagedError(DataError):
-    """Files that cannot be decoded: `lines` has one for each."""
+    """Some files cannot be decoded.
+
+    Args:
+        lines: one for each split, and one for each such file.
+    """
 
     def __init__(self, message: str, lines: list[str]) -> None:
         super().__init__(message)
@@ -23,10 +27,10 @@ class DamagedError(DataError):
 
 
 def verify_images(listing: Listing, tell: Tell) -> list[str]:
-    """One line a split: how many images, and how many of them are of an unusual kind.
+    """One line per split: how many images it has, and how many of each unusual kind.
 
     Raises:
-        DamagedError: after all files were looked at, where some cannot be decoded.
+        DamagedError: some files cannot be decoded; raised after all have been tried.
     """
     lines, damaged, done = [], list[str](), 0
     total = sum(len(files) for split in (listing.train, listing.test) for files in split)
@@ -53,7 +57,9 @@ def _line(name: str, images: int, classes: int, kinds: Counter[str]) -> str:
 
 
 def _in_threads(paths: list[Path]) -> Iterator[list[str] | DataError]:
-    """Decoding leaves Python's lock alone, so threads are enough; in pieces, so that Ctrl-C is heard."""
+    """What `_look` finds in each file, in order."""
+    # Pillow releases the GIL while it decodes, so threads are enough. In pieces of 256 files, since the pool finishes
+    # all that it has been given before Ctrl-C takes effect.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), 256):
             try:
@@ -64,7 +70,7 @@ def _in_threads(paths: list[Path]) -> Iterator[list[str] | DataError]:
 
 
 def _look(path: Path) -> list[str] | DataError:
-    """The unusual kinds that a file is of, or what is wrong with it, as training finds it."""
+    """What is unusual about a file, or what is wrong with it: decoded by the same code as in training."""
     try:
         return read_picture(path).kinds
     except DataError as error:

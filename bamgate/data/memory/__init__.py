@@ -1,4 +1,7 @@
-"""Data sets in memory as bytes, all of one size. To add one: a file that registers it, and one import line here."""
+"""Data sets whose images, all of one size, are kept in memory as bytes.
+
+To add one, write a file that registers it, and import that file here.
+"""
 
 from bamgate.data.memory import cifar as cifar
 from bamgate.data.memory import cluttered as cluttered

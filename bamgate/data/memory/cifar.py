@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009), read, downloaded and checked through torchvision."""
+"""CIFAR-10 and CIFAR-100 (Krizhevsky 2009), downloaded and read by torchvision."""
 
 from collections.abc import Callable
 from functools import partial
@@ -24,13 +24,13 @@ def _known_files(kind: Any) -> list[tuple[str, str]]:
 
 
 def verify(classes: int, root: Path, tell: Tell = silent, /) -> list[str]:
-    """Check every file's md5 against torchvision's table; one line each, DataError at the first that is wrong."""
+    """Check the md5 of every file against torchvision's table; one line each. DataError at the first that differs."""
     kind = _torchvision_class(classes)
     return check_files(f"cifar{classes}", named_root(root) / kind.base_folder, root, _known_files(kind))
 
 
 def load(classes: int, root: Path) -> tuple[Split, Split]:
-    """The official splits, 50,000 and 10,000 images of 32 x 32 x 3; every file is checked first."""
+    """The official splits, 50,000 and 10,000 images of 32 x 32 x 3. Every file is checked first."""
     verify(classes, root)
     kind = _torchvision_class(classes)
     train, test = (_split(kind(root, train=part, download=False)) for part in (True, False))
@@ -42,7 +42,7 @@ def _split(source: Any) -> Split:
 
 
 def fetch(classes: int, root: Path) -> None:
-    """Download through torchvision; DataError that names the folder where that cannot be done."""
+    """Download by torchvision; if that fails, DataError that names the folder for the files."""
     kind = _torchvision_class(classes)
     folder = named_root(root) / kind.base_folder
     download(f"cifar{classes}", folder, _known_files(kind), lambda: kind(root, train=True, download=True))

@@ -1,7 +1,7 @@
 """cluttered-digits: one real digit on a larger canvas, among fragments of other digits and texture.
 
-The mask of the true digit is kept: the set has what no photograph set has, the truth about where attention
-should look. Integer arithmetic throughout, and randomness from a hash: the same bytes on every machine.
+The mask of the true digit is kept, so that, unlike with photographs, it is known where attention should look. The
+arithmetic is in integers and random numbers come from a hash: the bytes are the same on every machine.
 """
 
 from dataclasses import dataclass
@@ -37,16 +37,17 @@ class _Draws:
     """The random integers of one split: N pictures, F fragments each."""
 
     place: _Ints  # N, 2: top left corner of the digit
-    other: _Ints  # N, F: which digit a fragment is cut from, counted from the one after the true digit
+    other: _Ints  # N, F: which digit a fragment is cut from, counted from the true digit, so never that one
     size: _Ints  # N, F, 2: height and width of a fragment
-    cut: _Ints  # N, F, 2: where it is cut, taken modulo what the size allows
-    spot: _Ints  # N, F, 2: where it is pasted, likewise
+    cut: _Ints  # N, F, 2: where it is cut from its digit, modulo the number of places that its size allows
+    spot: _Ints  # N, F, 2: where it is pasted on the canvas, likewise
     texture: _Ints  # N, CANVAS, CANVAS
 
 
 def _draw(key: int, pictures: int, digits: int) -> _Draws:
     def integers(stream: int, below: int, *shape: int) -> _Ints:
         counters = torch.arange(int(np.prod((pictures, *shape)))).reshape(pictures, *shape)
+        # + binds more tightly than <<: each stream has 2^32 counters of its own.
         values: _Ints = hashed_integers(key * 16 + stream << 32, counters, below).numpy()
         return values
 
@@ -67,7 +68,8 @@ def _paste(canvas: _Ints, patch: _Ints, top: int, left: int) -> None:
 
 
 def _picture(draws: _Draws, i: int, digit: int, ink: _Ints) -> tuple[_Bytes, NDArray[np.bool_]]:
-    """One canvas and the mask of its digit."""
+    """One canvas, and the mask of its digit."""
+    # In int64, since pixels exceed 255 before the last line. The digit comes last; `_paste` keeps the brighter pixel.
     canvas = np.zeros((CANVAS, CANVAS), np.int64)
     for f in range(FRAGMENTS):
         other = ink[(digit + draws.other[i, f]) % len(ink)]
@@ -79,11 +81,12 @@ def _picture(draws: _Draws, i: int, digit: int, ink: _Ints) -> tuple[_Bytes, NDA
     _paste(canvas, ink[digit], top, left)
     mask = np.zeros((CANVAS, CANVAS), np.bool_)
     mask[top : top + DIGIT, left : left + DIGIT] = ink[digit] >= INK
+    # 16 levels of ink times 14, plus up to 31 of texture, is at most 255.
     return np.minimum(canvas * 14 + draws.texture[i], 255).astype(np.uint8), mask
 
 
 def make_split(key: int, ink: _Ints, labels: _Ints, per_digit: int) -> Split:
-    """`per_digit` pictures of each digit of `ink` (n, 8, 8), all fragments cut from the same digits."""
+    """`per_digit` pictures of each digit in `ink` (n, 8, 8). Fragments come from `ink` too, so splits do not mix."""
     count = len(ink) * per_digit
     draws = _draw(key, count, len(ink))
     pictures, masks = zip(*(_picture(draws, i, i % len(ink), ink) for i in range(count)), strict=True)

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits of the UCI set (Alpaydin, Kaynak 1998) that scikit-learn ships, 8 x 8, split once."""
+"""The 1,797 handwritten digits of 8 x 8 pixels that scikit-learn ships (UCI; Alpaydin, Kaynak 1998), split once."""
 
 import importlib.util
 import zlib
@@ -20,7 +20,10 @@ SHA256 = (
 
 
 def digit_images() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(1797, 8, 8) ink from 0 to 16 and (1797,) labels, in a fixed shuffled order: training first, then test."""
+    """(1797, 8, 8) ink from 0 to 16 and (1797,) labels, in a fixed random order: training split, then test split.
+
+    Shuffled, because the file is grouped by writer: its end would be a test set of other writers.
+    """
     rows = _shipped()
     keys = hashed_integers(1797, torch.arange(TRAIN + TEST), 1 << 20)
     order = torch.argsort(keys, stable=True).numpy()
@@ -32,7 +35,7 @@ def _shipped() -> NDArray[np.int64]:
     spec = importlib.util.find_spec("sklearn")
     if spec is None or spec.origin is None:
         raise DataError("the digits come with scikit-learn, which is not installed: pip install scikit-learn")
-    # Read past the library where it lies: to import scikit-learn takes as long as an epoch.
+    # Read the file without importing scikit-learn, which takes as long as an epoch.
     path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz"
     if path.is_file():
         try:

@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), from its official files; torchvision knows their md5 and place."""
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), from its official files, whose md5 and address torchvision knows."""
 
 import gzip
 from pathlib import Path
@@ -22,17 +22,17 @@ def _torchvision_class() -> Any:
 
 
 def _folder(root: Path) -> Path:
-    """Where torchvision puts the files."""
+    """The folder in which torchvision keeps the files."""
     return named_root(root) / "FashionMNIST" / "raw"
 
 
 def verify(root: Path, tell: Tell = silent, /) -> list[str]:
-    """Check every file's md5 against torchvision's table; one line each, DataError at the first that is wrong."""
+    """Check the md5 of every file against torchvision's table; one line each. DataError at the first that differs."""
     return check_files(NAME, _folder(root), root, _torchvision_class().resources)
 
 
 def load(root: Path) -> tuple[Split, Split]:
-    """The official splits, 60,000 and 10,000 images of 28 x 28 x 1; every file is checked first."""
+    """The official splits, 60,000 and 10,000 images of 28 x 28 x 1. Every file is checked first."""
     verify(root)
     return _split(_folder(root), "train"), _split(_folder(root), "t10k")
 
@@ -44,16 +44,17 @@ def _split(folder: Path, part: str) -> Split:
 
 
 def _bytes(path: Path, header: int) -> Tensor:
+    # A copy, since a tensor on the read-only bytes would warn.
     return torch.from_numpy(np.frombuffer(gzip.decompress(read_bytes(path)), np.uint8, offset=header).copy())
 
 
 def fetch(root: Path) -> None:
-    """Download the files that are missing or damaged; DataError that names the folder where that cannot be done."""
+    """Download files that are missing or damaged; if that fails, DataError that names the folder for the files."""
     from torchvision.datasets.utils import download_url
 
     kind, folder = _torchvision_class(), _folder(root)
 
-    # Not by the class itself: it takes unpacked copies beside a missing file for the file.
+    # Not by torchvision's class: if an unpacked copy lies beside a missing file, it downloads nothing.
     def fetch_all() -> None:
         for name, md5 in kind.resources:
             download_url(kind.mirrors[0] + name, folder, name, md5)

@@ -10,7 +10,7 @@ Known = Sequence[tuple[str, str]]  # (file name, md5)
 
 
 def read_bytes(path: Path) -> bytes:
-    """What is in a file of a data set; DataError where the disk does not give it."""
+    """The content of a file of a data set; DataError if it cannot be read."""
     try:
         return path.read_bytes()
     except OSError as error:
@@ -18,14 +18,14 @@ def read_bytes(path: Path) -> bytes:
 
 
 def check_files(name: str, folder: Path, root: Path, known: Known) -> list[str]:
-    """One line a file of the data set `name`; DataError at the first that is missing or has another md5."""
+    """One line for each file of the data set `name`; DataError at the first that is missing or has another md5."""
     lines = []
     for file, md5 in known:
         path = folder / file
         if not path.is_file():
             raise DataError(
                 f"{path} is missing; `bamgate data get {name}` downloads it, "
-                f"or put the official files into {folder} (--data-dir or BAMGATE_DATA names another folder than {root})"
+                f"or put the official files into {folder} (--data-dir or BAMGATE_DATA sets another folder than {root})"
             )
         found = hashlib.md5(read_bytes(path), usedforsecurity=False).hexdigest()
         if found != md5:
@@ -37,10 +37,10 @@ def check_files(name: str, folder: Path, root: Path, known: Known) -> list[str]:
 
 
 def download(name: str, folder: Path, known: Known, fetch: Callable[[], object]) -> None:
-    """Call `fetch`; DataError that names the folder for the files where that fails."""
+    """Call `fetch`; if it fails, DataError that names the folder for the files."""
     try:
         fetch()
-    except Exception as error:  # urllib, tarfile and torchvision each have their own
+    except Exception as error:  # urllib, tarfile and torchvision each raise errors of their own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"{name} cannot be downloaded ({reason}); "

@@ -1,4 +1,4 @@
-"""The networks, a family a file. To add one: a file that registers its builders, and one import line here."""
+"""The networks, one file per family. To add one, write a file that registers its builders, and import it here."""
 
 from bamgate.networks.families import densenet as densenet
 from bamgate.networks.families import mobilenet as mobilenet

@@ -1,6 +1,6 @@
 """DenseNet-100-BC, k = 12 (Huang, Liu, van der Maaten, Weinberger; CVPR 2017).
 
-BAM stands before and after each transition (BAM paper, Table 3, caption): at 216, 108, 300 and 150 channels.
+BAM is placed before and after each transition (BAM paper, caption of Table 3): at 216, 108, 300 and 150 channels.
 """
 
 import torch
@@ -16,7 +16,7 @@ LAYERS = 16
 
 
 class DenseLayer(nn.Module):
-    """x -> [x; k new channels], by a 1x1 to 4 k and a 3x3."""
+    """x -> [x; k new channels], by a 1x1 convolution to 4 k channels and a 3x3 convolution to k."""
 
     def __init__(self, c_in: int, sites: Sites) -> None:
         super().__init__()
@@ -31,14 +31,14 @@ class DenseLayer(nn.Module):
 
 
 def _transition(c_in: int) -> nn.Sequential:
-    """Half the channels, half the map."""
+    """Halves the channels, the height and the width."""
     transition = nn.Sequential(*norm_relu(c_in), conv1x1(c_in, c_in // 2), nn.AvgPool2d(2))
     init_he(transition)
     return transition
 
 
 def densenet100(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
-    """Three dense blocks of 16 layers, two transitions."""
+    """Three dense blocks of 16 layers, and two transitions."""
     if sites.extra is not None:
         raise UsageError("densenet100-bc has no extra block: each of its own adds channels")
     channels, stages = 2 * GROWTH, []

@@ -1,8 +1,8 @@
 """MobileNet v1 (Howard et al. 2017, arXiv 1704.04861, Table 1) with a width multiplier.
 
-BAM stands before each depthwise convolution of stride 2 from 128 channels on: three sites, at 128, 256 and 512 channels
-times the width. The BAM paper's GFLOPs, +0.020 and at width 0.7 +0.009, are those of three; a fourth, at 64 channels,
-would make them +0.027 and +0.011.
+BAM is placed before each depthwise convolution of stride 2 from 128 channels on: three sites, at 128, 256 and 512
+channels times the width. The BAM paper prints +0.020 GFLOPs, and +0.009 at width 0.7, which three sites give; a fourth,
+at 64 channels, would make them +0.027 and +0.011.
 """
 
 from functools import partial
@@ -12,7 +12,8 @@ from torch import nn
 from bamgate.networks.backbone import BACKBONES, Backbone, Sites, Size, init_he
 from bamgate.networks.staged import Stage, StagedNet
 
-# Channels that each depthwise-separable block puts out, by resolution; each group but the first begins with stride 2.
+# Output channels of each depthwise-separable block, grouped by resolution; every group but the first starts with stride
+# 2.
 STAGES = ((64,), (128, 128), (256, 256), (512,) * 6, (1024, 1024))
 FIRST_SITE = 2
 

@@ -1,7 +1,7 @@
 """Networks without batch norm: SqueezeNet 1.1 (Iandola et al. 2016) and VGG-16 (Simonyan, Zisserman 2015).
 
-torchvision's own, so its weights load. Nothing absorbs a constant factor of the scale here: where the gate's centre
-lies should matter. BAM stands before each pooling but one at the very end.
+torchvision's own networks, so its weights load. Without batch norm nothing absorbs a constant factor of the scale, so
+the centre of the gate should matter here. BAM is placed before each pooling except one at the very end.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from bamgate.networks.classifier import exact_classifier
 
 
 def squeezenet(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
-    """Three sites, at 64, 128 and 256 channels: the BAM paper's parameter count has three."""
+    """Three sites, at 64, 128 and 256 channels, as the BAM paper's parameter count requires."""
     from torchvision import models
 
     net: Any = exact_classifier(models.squeezenet1_1(weights=None, num_classes=num_classes))
@@ -34,7 +34,7 @@ def vgg16(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites)
     from torchvision import models
 
     if sites.block is not None:
-        raise UsageError("vgg16 has no blocks, so placement 'block' has no place there (allowed: bottleneck)")
+        raise UsageError("vgg16 has no blocks, so placement 'block' is not possible (allowed: bottleneck)")
     net: Any = exact_classifier(models.vgg16(weights=None, num_classes=num_classes))
     net.avgpool = SevenBySeven()
     _take_channels(net, in_channels)
@@ -45,11 +45,12 @@ def vgg16(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites)
 
 
 class SevenBySeven(nn.Module):
-    """B, C, H, W -> B, C, 7, 7 as torchvision's average pooling, whose gradient has no fixed order of sums on a GPU.
+    """B, C, H, W -> B, C, 7, 7: torchvision's adaptive average pooling, made deterministic where that is possible.
 
-    It is left out where a mean is of one value: 7x7 (images of 224 to 255 pixels a side) as it is and, on a GPU, 1x1
-    (of 32 to 63) repeated. At other sizes it is torch's, and a GPU's gradients may differ in the last bits from run to
-    run. The CPU keeps torch's for 1x1, whose sums it has always had in one order.
+    On a GPU the gradient of torch's pooling sums in no fixed order. So pooling is skipped if each mean is of one value:
+    a map of 7x7 (images of 224 to 255 pixels per side) stays, and on a GPU a map of 1x1 (32 to 63 pixels) is repeated.
+    At other sizes the pooling is torch's, and the gradients on a GPU may differ in the last bits from run to run. The
+    CPU keeps torch's pooling for 1x1 too, as its order of sums is fixed and runs on record used it.
     """
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
@@ -62,7 +63,8 @@ class SevenBySeven(nn.Module):
 
 
 def _fire(example: Any, channels: int) -> nn.Module:
-    """As those of the network that leave 128 and 256 channels: squeezed to an eighth, expanded to a half each way."""
+    """A Fire module like those of the network at 128 and 256 channels: squeeze to C / 8, expand to C / 2 twice."""
+    # Initialised as torchvision initialises the network's own.
     fire: Any = type(example)(channels, channels // 8, channels // 2, channels // 2)
     for conv in (fire.squeeze, fire.expand1x1, fire.expand3x3):
         nn.init.kaiming_uniform_(conv.weight)

@@ -1,7 +1,7 @@
 """PreResNet-110 as the BAM paper counts it: pre-activation bottlenecks, 3 x 18 (He et al. 2016, ECCV).
 
-The paper's 1.726 M parameters are those of 18 bottleneck blocks a stage, which is 164 layers, and its 0.245 GFLOPs
-those of a stride in the first 1x1. A shape-changing shortcut projects the raw input, without batch norm.
+The paper's 1.726 M parameters are those of 18 bottleneck blocks per stage, which are 164 layers, and its 0.245 GFLOPs
+those of a stride in the first 1x1. A shortcut that changes the shape projects the raw input, without batch norm.
 """
 
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ EXPANSION = 4
 
 
 class PreActBottleneck(nn.Module):
-    """shortcut(x) + attention(1x1, 3x3, 1x1 of x), each convolution after batch norm and ReLU."""
+    """shortcut(x) + attention(residual(x)); the residual is 1x1, 3x3, 1x1, each after batch norm and ReLU."""
 
     def __init__(self, c_in: int, c_out: int, stride: int, sites: Sites) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """ResNet-18/34/50/101 (He et al. 2016, Table 1) and ResNeXt-50 32x4d (Xie et al. 2017, Table 1).
 
 torchvision's own networks, so its weights load. Plain names are v1 (stride in the first 1x1), the networks of the
-BAM paper's tables; `-v1.5` has the stride in the 3x3, as torchvision and the authors' released code have it. Images of
-at most 64 pixels a side get a 3x3 stem without max pooling, as the paper's CIFAR-100 counts have it.
+BAM paper's tables; `-v1.5` has the stride in the 3x3, as in torchvision and the authors' released code. Images of at
+most 64 pixels per side get a 3x3 stem without max pooling, as the paper's CIFAR-100 counts require.
 """
 
 from functools import partial
@@ -23,6 +23,7 @@ def _builder(torchvision_name: str, *, stride_in_1x1: bool = False) -> Backbone:
         _fit_stem(net, in_channels, image_size)
         if stride_in_1x1:
             _move_strides(net)
+        # The last norm of a block: attention placed after it is on the branch, before the addition.
         last = "bn3" if hasattr(net.layer1[0], "conv3") else "bn2"
         widths = {f"layer{i}": _width(net, i, last) for i in (1, 2, 3, 4)}
         insert_all(net, sites.bottleneck, {name: c for name, c in widths.items() if name != "layer4"})
@@ -44,13 +45,13 @@ def _fit_stem(net: Any, in_channels: int, image_size: Size) -> None:
 
 
 def _move_strides(net: Any) -> None:
-    """From v1.5 to v1: the first 1x1 of a stage takes the stride that the 3x3 had."""
+    """From v1.5 to v1: move the stride of each stage from the 3x3 to the first 1x1."""
     for layer in (net.layer2, net.layer3, net.layer4):
         layer[0].conv1.stride, layer[0].conv2.stride = layer[0].conv2.stride, layer[0].conv1.stride
 
 
 def _own_block(net: Any, stage: str) -> nn.Module:
-    """As the last block of the stage; without a stride v1 and v1.5 are the same."""
+    """One more block like the last of the stage, which has no stride, so that v1 and v1.5 are the same."""
     last = getattr(net, stage)[-1]
     c = last.conv1.in_channels
     block: nn.Module = type(last)(c, c // last.expansion, groups=net.groups, base_width=net.base_width)

@@ -1,6 +1,6 @@
 """The CIFAR ResNets of He et al. 2016, Section 4.2: 6n + 2 layers in three stages of 16, 32 and 64 channels.
 
-Shortcuts that change shape are projections (option B); the paper's own CIFAR runs pad with zeros (option A).
+Shortcuts that change the shape are projections (option B); the paper's own CIFAR runs pad with zeros (option A).
 """
 
 from torch import nn

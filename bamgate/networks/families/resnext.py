@@ -1,6 +1,6 @@
 """ResNeXt-29 for CIFAR (Xie, Girshick, Dollar, Tu, He; CVPR 2017, Section 5.2): three stages of three blocks.
 
-The stride stands in the first 1x1: so the BAM paper's 4.99 GFLOPs come out, which the 3x3 does not give.
+The stride is in the first 1x1, which gives the BAM paper's 4.99 GFLOPs; in the 3x3 it would not.
 """
 
 from torch import nn
@@ -15,7 +15,7 @@ BASE_WIDTH = 64
 def _builder(cardinality: int) -> Backbone:
     def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         def block(c_in: int, c_out: int, stride: int) -> nn.Module:
-            # 64 channels a group in the first stage, whose output is 256; twice as many in each later one.
+            # 64 channels per group in the first stage, which has 256 output channels; twice as many in each later one.
             width = cardinality * BASE_WIDTH * c_out // 256
             return ResidualBlock(
                 bottleneck_residual(c_in, width, c_out, stride, groups=cardinality), c_in, c_out, stride, sites

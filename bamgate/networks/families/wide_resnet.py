@@ -8,7 +8,7 @@ from bamgate.networks.staged import StagedNet, norm_relu, residual_stages, stem_
 
 
 class WideBlock(nn.Module):
-    """Two 3x3 convolutions, each after batch norm and ReLU; a projection takes the activated input."""
+    """Two 3x3 convolutions, each after batch norm and ReLU; a projection shortcut takes the activated input."""
 
     def __init__(self, c_in: int, c_out: int, stride: int, sites: Sites) -> None:
         super().__init__()
@@ -20,6 +20,7 @@ class WideBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.activate(x)
+        # An identity shortcut carries the raw input, a projection the activated one, as in the authors' code.
         past = x if self.shortcut is None else self.shortcut(active)
         y: Tensor = past + self.attention(self.residual(active))
         return y
@@ -43,7 +44,7 @@ for _depth, _widen in ((16, 8), (28, 8), (28, 10)):
 
 
 def _imagenet_builder(widen: float) -> Backbone:
-    """ResNet-18 with every stage `widen` times as wide, the stem as it is (BAM paper, Table 3b)."""
+    """ResNet-18 with every stage `widen` times as wide, and the usual stem (BAM paper, Table 3b)."""
 
     def build(*, num_classes: int, in_channels: int, image_size: Size, sites: Sites) -> nn.Module:
         def block(c_in: int, c_out: int, stride: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Putting modules into a network that is built already, by the names of its own modules."""
+"""Insert modules into an existing network, by the names of its own modules."""
 
 from bamgate.networks.insertion.dry_run import in_evaluation as in_evaluation
 from bamgate.networks.insertion.insert import channels_at as channels_at

@@ -1,4 +1,4 @@
-"""One forward pass, recorded: which module was called by which, and the shapes that went in and came out."""
+"""Record one forward pass: which module called which, and the shapes of inputs and outputs."""
 
 import contextlib
 import itertools
@@ -13,14 +13,17 @@ from torch.utils.hooks import RemovableHandle
 from bamgate.errors import UsageError, one_line
 from bamgate.networks.insertion.untouched import untouched
 
-SIZE = 224  # pixels a side where the caller gives no example
+SIZE = 224  # pixels per side if the caller gives no example
 
 
 @dataclass(kw_only=True, eq=False)
 class Call:
-    """One call of one module. `before` and `after` are the shapes of its first input and its output, if 4-d tensors.
+    """One call of one module.
 
-    `ended`: how many calls had ended before it did.
+    Args:
+        before, after: shapes of its first input and its output; None if that is not a 4-d tensor.
+        ended: how many calls ended before this one.
+        parts: the calls inside.
     """
 
     name: str
@@ -32,15 +35,15 @@ class Call:
 
     @property
     def convolutions(self) -> int:
-        """How many convolutions ran inside."""
+        """How many convolutions ran in this call."""
         return isinstance(self.module, nn.Conv2d) + sum(part.convolutions for part in self.parts)
 
 
 def dry_run(model: nn.Module, example: Tensor | None = None) -> Call:
-    """The calls of one forward pass in evaluation mode; the network is left as it was.
+    """The calls of one forward pass in evaluation mode; the network stays as it was.
 
     Args:
-        example: what the network takes; by default one black image of 224 x 224.
+        example: an input of the network; by default one black image of 224 x 224.
 
     Raises:
         UsageError: the network cannot take it.
@@ -50,31 +53,32 @@ def dry_run(model: nn.Module, example: Tensor | None = None) -> Call:
     with untouched(model), _recording(model, root), in_evaluation(model), torch.no_grad():
         try:
             model(x)
-        except Exception as error:  # whatever the network raises
+        except Exception as error:  # a network may raise anything
             raise UsageError(
                 f"{type(model).__name__} cannot take an input of shape {'x'.join(map(str, x.shape))} "
-                f"({one_line(error)}); give one that it can take as `example`"
+                f"({one_line(error)}); pass an input that it takes as `example`"
             ) from error
     return root
 
 
 def calls(call: Call) -> Iterator[Call]:
-    """A call and all below it, in the order in which they began."""
+    """A call and all calls inside it, in the order in which they started."""
     yield call
     for part in call.parts:
         yield from calls(part)
 
 
 def default_example(model: nn.Module) -> Tensor:
-    """One black image of 224 x 224, as the network's first convolution takes it."""
+    """One black image of 224 x 224, with the channels, dtype and device of the network's first convolution."""
     conv = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     if conv is None:
-        raise UsageError(f"{type(model).__name__} has no 2-d convolution; give an input that it takes as `example`")
+        raise UsageError(f"{type(model).__name__} has no 2-d convolution; pass an input that it takes as `example`")
     return torch.zeros(1, conv.in_channels, SIZE, SIZE, device=conv.weight.device, dtype=conv.weight.dtype)
 
 
 @contextlib.contextmanager
 def _recording(model: nn.Module, root: Call) -> Iterator[None]:
+    # The calls that are open now, innermost last: what starts next is a part of the last one.
     stack, number = [root], itertools.count()
 
     def begin(name: str) -> Any:
@@ -91,7 +95,7 @@ def _recording(model: nn.Module, root: Call) -> Iterator[None]:
 
     if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
         raise UsageError(
-            f"{type(model).__name__} holds a TorchScript program, which takes no hooks; insert, then script it"
+            f"{type(model).__name__} contains a TorchScript module, which takes no hooks; insert first, then script"
         )
     # Not `observe.capture`: it watches attention, here the calls of every module are asked for.
     handles: list[RemovableHandle] = []
@@ -108,7 +112,10 @@ def _recording(model: nn.Module, root: Call) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_evaluation(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; each module's own mode is restored: a frozen norm in a training network stays frozen."""
+    """Evaluation mode inside this context; afterwards each module is in its own mode again.
+
+    model.train() would not do: it would unfreeze a norm that is kept in evaluation mode during training.
+    """
     modes = {module: module.training for module in model.modules()}
     try:
         model.eval()

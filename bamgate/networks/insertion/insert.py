@@ -1,4 +1,4 @@
-"""A module applied to what a named module puts out. The network's own names, and so its state_dict keys, stay."""
+"""Apply a new module to the output of a named one. The network's own names, and so its state_dict keys, stay."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,22 +12,25 @@ from bamgate.networks.insertion.seen import as_it_was, noticed
 from bamgate.networks.sites import name_sites
 
 NAME = "attention"
-MARK = "attention_hook"  # of a site: its hook, None in a Sequential; a network's own `attention` has none
+# Attribute of a site: its hook, or None in a Sequential. A module that the network itself calls `attention` has no
+# mark.
+MARK = "attention_hook"
 
 
 def insert_module(model: nn.Module, site: str, module: nn.Module) -> None:
     """Apply `module` to the output of the module called `site`, as `site`.attention.
 
-    A Sequential takes it as its last member, any other module as a part that a forward hook calls: the hook holds
-    no reference of its own, so copies, pickles and replicas call their own part.
+    A Sequential gets it as its last member. In any other module a forward hook calls it. The hook holds no reference to
+    `module`, so copies, pickles and replicas call their own.
 
     Raises:
-        UsageError: there is no such site, it is taken, or it calls whatever parts it has.
+        UsageError: there is no such site, it is taken, or it is a ModuleList or ModuleDict.
     """
     place = check_site(model, site)
     place.add_module(NAME, module)
     name_sites(module, site)
-    # Not `observe.capture`: this hook watches nothing, it is the network's own call of its part.
+    # A subclass of Sequential may have a forward pass of its own, which would not call a new member. Its hook is not
+    # one of `observe.capture`: it watches nothing, it calls the module.
     is_chain = type(place).forward is nn.Sequential.forward
     vars(place)[MARK] = None if is_chain else place.register_forward_hook(_apply)
     if not is_chain:
@@ -35,22 +38,24 @@ def insert_module(model: nn.Module, site: str, module: nn.Module) -> None:
 
 
 def check_site(model: nn.Module, site: str) -> nn.Module:
-    """The module called `site`; UsageError where there is none or nothing can be inserted there."""
+    """The module called `site`; UsageError if there is none, or nothing can be inserted there."""
     place = _find(model, site)
     if hasattr(place, NAME):
-        raise UsageError(f"site {site!r} has a part called {NAME!r} already; remove it first")
+        raise UsageError(f"site {site!r} already has a part called {NAME!r}; remove it first")
+    # These have no forward pass, and their owner calls whatever members it finds, perhaps in a loop.
     if isinstance(place, nn.ModuleList | nn.ModuleDict):
-        raise UsageError(f"site {site!r} is a {type(place).__name__}; name the module after it or one inside")
+        raise UsageError(f"site {site!r} is a {type(place).__name__}; name the module after it, or one inside it")
     return place
 
 
 def _apply(site: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+    # A function of the module, not a closure: it can be pickled, and looks the attention up in the copy that runs.
     refined: Tensor = getattr(site, NAME)(output)
     return refined
 
 
 def remove_module(model: nn.Module, site: str) -> None:
-    """Undo `insert_module`; UsageError where nothing was inserted at `site`."""
+    """Undo `insert_module`; UsageError if nothing was inserted at `site`."""
     places = inserted(model)
     known = dict(model.named_modules(remove_duplicate=False))
     if site not in known or MARK not in vars(known[site]):
@@ -66,29 +71,29 @@ def remove_module(model: nn.Module, site: str) -> None:
 
 
 def inserted(model: nn.Module) -> dict[str, nn.Module]:
-    """What has been inserted, by site; a network's own parts called `attention` are not among it."""
+    """The inserted modules, by site. Parts that the network itself calls `attention` are not among them."""
     return {name: place.get_submodule(NAME) for name, place in model.named_modules() if MARK in vars(place)}
 
 
 def channels_at(model: nn.Module, sites: Iterable[str], example: Tensor | None = None) -> dict[str, int]:
-    """Channels that each site puts out, by a dry run.
+    """The number of output channels of each site, found by a dry run.
 
     Raises:
-        UsageError: a site does not exist, is not called exactly once in a forward pass, or puts out no map.
+        UsageError: a site does not exist, is not called exactly once in a forward pass, or its output is not a map.
     """
     names = list(sites)
     if repeated := [name for name in names if names.count(name) > 1]:
-        raise UsageError(f"site {repeated[0]!r} is named twice")
+        raise UsageError(f"site {repeated[0]!r} is named twice; name it once")
     first = {name: _first_name(model, name) for name in names}
     for name in names:
         same = [other for other in names if first[other] == first[name]]
         if len(same) > 1:
-            raise UsageError(f"sites {same[0]!r} and {same[1]!r} are one module by two names; name it once")
+            raise UsageError(f"sites {same[0]!r} and {same[1]!r} are two names of one module; name it once")
     return of_sites(model, first, default_example(model) if example is None else example)
 
 
 def _first_name(model: nn.Module, site: str) -> str:
-    """A module may be held by several names, and is called by the first in a dry run."""
+    """The first name of the site's module. A module may have several names; the dry run records the first."""
     place = _find(model, site)
     first: str = next(name for name, module in model.named_modules() if module is place)
     return first
@@ -102,6 +107,6 @@ def _find(model: nn.Module, site: str) -> nn.Module:
 
 
 def _no_site(site: str, names: list[str]) -> UsageError:
-    """Names near the top of the network are listed; the nearest guess is taken from all."""
+    """The error for an unknown site. It lists the names at the top level; the nearest guess is taken from all names."""
     top = [name for name in names if name.count(".") == 0]
-    return UsageError(f"unknown site {site!r}{nearest(site, names)} (at the top: {', '.join(top)})")
+    return UsageError(f"unknown site {site!r}{nearest(site, names)} (at the top level: {', '.join(top)})")

@@ -1,21 +1,21 @@
-"""That a network compiled before notices a hook.
+"""Make a network that is already compiled notice a new hook.
 
-torch.compile does not look at a module's hooks again, but at its class it looks at every call. So a module that gets a
-hook becomes of a class of its own kind and name, which changes nothing else. To forget all that was compiled in the
-process would do as well, and would cost everybody else's networks their compilation.
+torch.compile guards on the class of a module at every call, but not on its hooks. So a module that gets a hook is given
+a subclass of its class with the same name, which changes nothing else. torch.compiler.reset() would work too, but it
+would discard all that was compiled in this process, other networks included.
 """
 
 from typing import Any
 
 from torch import nn
 
-# One for each kind, or every insertion would be compiled anew.
+# One subclass per class. With a new one for each insertion, every insertion would be compiled again.
 _made: dict[type[nn.Module], type[nn.Module]] = {}
 
 
 def _like(kind: type[nn.Module]) -> type[nn.Module]:
     def reduce(self: nn.Module, protocol: Any) -> Any:
-        """Copies and pickles name the class that is known by import."""
+        """Pickle and copy by the original class, since the subclass cannot be imported by its name."""
         reduced: Any = kind.__reduce_ex__(self, protocol)
         made, arguments, *state = reduced
         return (_remade, (made, tuple(kind if a is alike else a for a in arguments)), *state)
@@ -29,13 +29,14 @@ _KIND = "_kind_before_attention"
 
 
 def _remade(made: Any, arguments: tuple[Any, ...]) -> nn.Module:
+    """Rebuild an unpickled or copied module, and give it the subclass again."""
     module: nn.Module = made(*arguments)
     noticed(module)
     return module
 
 
 def noticed(module: nn.Module) -> None:
-    """From now on the module is of another class than when it was compiled."""
+    """Give the module another class than the one it was compiled with."""
     if _KIND not in vars(type(module)):
         kind = type(module)
         module.__class__ = _made[kind] = _made.get(kind) or _like(kind)

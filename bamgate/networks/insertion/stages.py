@@ -1,4 +1,4 @@
-"""Finding where a network halves its map: BAM stands just before (BAM paper, Section 3)."""
+"""Find where a network halves its map: BAM is placed just before (BAM paper, Section 3)."""
 
 import math
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from bamgate.errors import UsageError
 from bamgate.networks.insertion.dry_run import Call, calls, dry_run
 
-# From 3 rows to 2 is a halving, from 111 to 109 a convolution without padding.
+# Going from 3 rows to 2 is a halving; going from 111 to 109 is a convolution without padding.
 SMALLEST_STEP = 1.5
-LARGEST_STEP = 4  # a map that shrinks more than this at once is pooled for the classifier
+LARGEST_STEP = 4  # a map that shrinks by more than this at once is pooled for the classifier
 
 
 class _Step(NamedTuple):
-    """A module of the trunk, and the calls that it stands in, outermost first."""
+    """A call of a module of the trunk, and the calls around it, outermost first."""
 
     call: Call
     above: tuple[Call, ...]
@@ -24,15 +24,15 @@ class _Step(NamedTuple):
 def find_stages(model: nn.Module, example: Tensor | None = None) -> list[str]:
     """Names of the last modules before each halving of the map.
 
-    A run of modules at one resolution with less than two convolutions is a stem, not a stage, and a halving that
-    no convolution follows belongs to the classifier. Norms and activations that stand with the down-sampling
-    convolution in one Sequential belong to it.
+    Modules at one resolution with fewer than two convolutions are a stem, not a stage. A halving that no convolution
+    follows belongs to the classifier. Norms and activations in one Sequential with the down-sampling convolution belong
+    to that convolution.
 
     Args:
         example: an input of the network; by default one image of 224 x 224.
 
     Raises:
-        UsageError: there is no such place.
+        UsageError: no stages are found.
     """
     root = dry_run(model, example)
     steps = [step for step in _trunk(root, ()) if step.call.after is not None]
@@ -40,6 +40,7 @@ def find_stages(model: nn.Module, example: Tensor | None = None) -> list[str]:
     for i in range(len(steps) - 1):
         if not _halves(steps[i].call, steps[i + 1].call):
             continue
+        # At this resolution, and after it.
         run, rest = steps[start : i + 1], steps[i + 1 :]
         if _convolutions(run) >= 2 and _convolutions(rest) >= 1:
             found.append(_outermost(steps[_last_of_stage(steps, start, i)]))
@@ -50,7 +51,11 @@ def find_stages(model: nn.Module, example: Tensor | None = None) -> list[str]:
 
 
 def _trunk(call: Call, above: tuple[Call, ...]) -> Iterator[_Step]:
-    """The modules that the map passes one after another; chains and whole networks are opened, blocks are not."""
+    """The modules that the map passes through in turn.
+
+    Chains are opened. Blocks are not: inside, branches run beside one another.
+    """
+    # A module that shrinks the map more than threefold holds several stages: a whole network, wrapped.
     if call.parts and (not above or _is_chain(call.module) or _reduction(call) > 3):
         for part in call.parts:
             yield from _trunk(part, (*above, call))
@@ -63,7 +68,7 @@ def _is_chain(module: nn.Module) -> bool:
 
 
 def _reduction(call: Call) -> float:
-    """How many times smaller the map becomes; infinite where what comes out is no map."""
+    """By what factor the map becomes less high; infinite if the output is not a map."""
     if call.before is None:
         return 1.0
     return math.inf if call.after is None else call.before[2] / max(call.after[2], 1)
@@ -81,7 +86,8 @@ def _convolutions(steps: list[_Step]) -> int:
 
 
 def _last_of_stage(steps: list[_Step], start: int, last: int) -> int:
-    """Step back over the norms and activations that begin the Sequential in which the map is halved."""
+    """Step back over the norms and activations at the start of the Sequential that halves the map."""
+    # Such as DenseNet's transition: norm, ReLU, 1x1, pooling. BAM belongs before all of it.
     chain = steps[last + 1].above
     first = last + 1
     while first > start and len(chain) > 1 and steps[first - 1].above == chain:
@@ -102,9 +108,9 @@ def _outermost(step: _Step) -> str:
 def _nothing_found(model: nn.Module, root: Call) -> str:
     names = [call.name for call in calls(root) if call.name and call.after is not None and call.name.count(".") < 2]
     if not names:
-        return f"no stages found in {type(model).__name__}: none of its modules puts out a map of shape B, C, H, W"
+        return f"no stages found in {type(model).__name__}: the output of none of its modules has shape B, C, H, W"
     some = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return (
-        f"no stages found in {type(model).__name__}: a stage is two convolutions or more; name sites "
-        f"(modules that put out maps: {some})"
+        f"no stages found in {type(model).__name__}: a stage has at least two convolutions; name sites "
+        f"(modules whose outputs are maps: {some})"
     )

@@ -1,4 +1,4 @@
-"""A forward pass that leaves no trace: whatever the network writes to itself meanwhile is as before afterwards."""
+"""A forward pass that leaves no trace: whatever the network changes in itself during the pass is restored."""
 
 import contextlib
 import functools
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 @contextlib.contextmanager
 def untouched(model: nn.Module) -> Iterator[None]:
-    """Parameters, buffers, attributes, hooks, modes and the generators of random numbers are restored bit by bit.
+    """Restore parameters, buffers, attributes, hooks, modes and random generators exactly, after this context.
 
-    A lazy layer that has no size yet keeps the one that it gets inside.
+    A lazy layer without a size keeps the size that it gets inside.
     """
     restore = list(map(_tensor, _tensors(model)))
     for module in model.modules():
@@ -47,7 +47,7 @@ def _is_unsized(module: nn.Module) -> bool:
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:
-    """Every tensor that a module of the network holds by name, once."""
+    """Every tensor that a module of the network holds as a parameter, buffer or attribute, once."""
     held = [value for module in model.modules() for value in vars(module).values() if isinstance(value, Tensor)]
     tensors = {id(tensor): tensor for tensor in [*model.parameters(), *model.buffers(), *held]}
     return [tensor for tensor in tensors.values() if not nn.parameter.is_lazy(tensor)]
@@ -57,6 +57,8 @@ def _tensor(tensor: Tensor) -> Callable[[], None]:
     before, wanted = tensor.detach().clone(), tensor.requires_grad
 
     def put_back() -> None:
+        # Written only if it has changed: a write in place would count as a change for autograd. Meta tensors hold
+        # nothing.
         if not tensor.is_meta and not torch.equal(tensor, before):
             tensor.copy_(before)
         if tensor.requires_grad != wanted:
@@ -66,7 +68,7 @@ def _tensor(tensor: Tensor) -> Callable[[], None]:
 
 
 def _attributes(module: nn.Module) -> Callable[[], None]:
-    """What its names stand for, and what its lists and tables hold: hooks, parts, counters."""
+    """Restore the attributes of a module, and the members of its lists, dicts and sets: hooks, parts, counters."""
     attributes = dict(vars(module))
     collections = [(value, _flat(value)) for value in attributes.values() if isinstance(value, dict | list | set)]
     generators = [(value, value.get_state()) for value in attributes.values() if isinstance(value, torch.Generator)]
@@ -76,6 +78,7 @@ def _attributes(module: nn.Module) -> Callable[[], None]:
         vars(module).update(attributes)
         for value, before in collections:
             after = _flat(value)
+            # By identity: == of tensors compares their elements.
             if len(after) != len(before) or any(a is not b for a, b in zip(after, before, strict=True)):
                 _refill(value, before)
         for generator, state in generators:
@@ -85,7 +88,7 @@ def _attributes(module: nn.Module) -> Callable[[], None]:
 
 
 def _flat(collection: Any) -> list[Any]:
-    """Members; of a table, keys and values by turns."""
+    """The members of a list or set; the alternating keys and values of a dict."""
     return [x for pair in collection.items() for x in pair] if isinstance(collection, dict) else list(collection)
 
 
@@ -98,7 +101,7 @@ def _refill(collection: Any, flat: list[Any]) -> None:
 
 
 def _random_states(model: nn.Module) -> list[Callable[[], None]]:
-    """Of torch on each device that the network is on, of Python, and of numpy if it is in use."""
+    """Restore the generators of torch, on the CPU and the GPUs of the network, of Python and, if loaded, of numpy."""
     states = [_state(torch.get_rng_state, torch.set_rng_state), _state(random.getstate, random.setstate)]
     for device in {tensor.device for tensor in _tensors(model) if tensor.device.type == "cuda"}:
         get, put = torch.cuda.get_rng_state, torch.cuda.set_rng_state
