@@ -116,7 +116,7 @@ def _multiples(n: int, alpha: float, sequential: bool) -> tuple[float, float]:
     if sequential:
         width = half_width(n, 1.0, alpha)
         return width, width
-    return tuple(float(stats.t.isf(tail, n - 1)) / math.sqrt(n) for tail in (alpha / 2, alpha))  # type: ignore[return-value]
+    return float(stats.t.isf(alpha / 2, n - 1)) / math.sqrt(n), float(stats.t.isf(alpha, n - 1)) / math.sqrt(n)
 
 
 def _first_decision(ends: Whole) -> Whole:
