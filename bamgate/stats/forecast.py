@@ -121,7 +121,7 @@ def _multiples(n: int, alpha: float, sequential: bool) -> tuple[float, float]:
 
 def _first_decision(ends: Whole) -> Whole:
     """A study that stops at its first decision keeps it."""
-    kept = ends.copy()
+    kept: Whole = ends.copy()
     for row in range(1, len(kept)):
         kept[row] = np.where(kept[row - 1] != _UNDECIDED, kept[row - 1], kept[row])
     return kept
