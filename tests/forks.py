@@ -4,6 +4,8 @@ What a new program would not have from its parent is taken away: descriptors and
 about starting one have `python -m bamgate` in a real process of its own, which starts real ones.
 """
 
+import contextlib
+import hashlib
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 
@@ -73,9 +76,25 @@ def fork_trainers() -> None:
     subprocess.Popen = Popen  # type: ignore[misc]
 
 
+def trains(number: int, out: Path) -> bool:
+    """Whether the process with this number is a forked trainer process of the study in `out`, and alive."""
+    try:
+        name, words = (Path(f"/proc/{number}/{file}").read_bytes() for file in ("comm", "cmdline"))
+    except OSError:
+        return False
+    return name.decode(errors="replace").strip() == _name_of(out) and bool(words)  # what is dead has no words any more
+
+
+def _name_of(out: Path) -> str:
+    """Of a process: at most 15 characters."""
+    return "train-" + hashlib.sha256(str(out).encode()).hexdigest()[:9]
+
+
 def _become_trainer(command: list[str], descriptors: tuple[int, int, int], env: Mapping[str, str] | None) -> NoReturn:
     code = 70
     try:
+        with contextlib.suppress(OSError):
+            Path("/proc/self/comm").write_text(_name_of(Path(command[5])))
         _as_if_new(descriptors, env)
         sys.argv = ["bamgate", *command[3:]]
         from bamgate.cli.app import main
