@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,18 +7,26 @@ import torch
 from hypothesis import settings
 
 torch.set_num_threads(1)
+# Whoever imports seaborn first must not be told of a backend that is not installed; test_figures_backend sets its own.
+os.environ.pop("MPLBACKEND", None)
 # How long an example takes says how busy the machine is, and nothing else.
 settings.register_profile("bamgate", deadline=None)
 settings.load_profile("bamgate")
 
-# Begun first, so that no process is left alone with one of them in the end.
-LONG = ("readme", "interruption", "cli", "study_run", "report_command", "folder_runs", "figures_drawn", "every_gate")
+# Begun first, the longest at the top, so that no process is left alone with one of them in the end. After them come the
+# other modules that have a slow test.
+LONG = (
+    *("readme", "networks", "study_live", "study_run", "interruption", "cli", "damage", "study_smallest"),
+    *("report_command", "folder_runs", "figures_drawn", "every_gate", "report_swap", "packaging"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+
     def rank(item: pytest.Item) -> int:
         name = item.path.stem.removeprefix("test_")
-        return LONG.index(name) if name in LONG else len(LONG)
+        return LONG.index(name) if name in LONG else len(LONG) + (item.path not in slow)
 
     items.sort(key=rank)
 

@@ -19,7 +19,9 @@ SMALL = ["--train-limit", "320", "--batch-size", "32", "--epochs", "3", "--threa
 TIMEOUT_S = 280
 # A process that has the libraries loaded and forks for each command: most of a short command's time is imports.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch._dynamo", "torchvision", "pandas", "bamgate.run.cells", "bamgate.cli.app"])
+OF_RUNS = ["torch._dynamo", "torchvision", "pandas", "bamgate.run.cells", "bamgate.cli.app"]
+OF_REPORTS = ["seaborn", "scipy.stats", "statsmodels.regression.mixed_linear_model", "bamgate.reports.build"]
+FORKS.set_forkserver_preload([*OF_RUNS, *OF_REPORTS])
 
 
 def bamgate(*arguments: str, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -35,7 +37,7 @@ def bamgate(*arguments: str, cwd: Path | None = None, **options: Any) -> subproc
 
 
 class Started:
-    """The command at work in a process of its own; like subprocess.Popen.
+    """The command at work in a process of its own, whose trainer processes are forked from it; like subprocess.Popen.
 
     Args:
         screen: a file or a pipe with a name, for both stdout and stderr.
@@ -56,12 +58,16 @@ class Started:
     def returncode(self) -> int | None:
         return self._process.exitcode
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def poll(self) -> int | None:
         return self._process.exitcode
 
     def send_signal(self, number: int) -> None:
-        assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -92,8 +98,11 @@ def _forked(
     sys.stdout, sys.stderr = (open(d, "w", encoding="utf-8", closefd=False) for d in (1, 2))
     sys.__stdout__, sys.__stderr__ = sys.stdout, sys.stderr  # type: ignore[misc]
     sys.argv = ["bamgate", *arguments]
+    from forks import fork_trainers
+
     from bamgate.cli.app import main
 
+    fork_trainers()
     try:
         main()
     finally:

@@ -1,19 +1,13 @@
 """Small studies for tests: a file, and a folder in which it has been run without any process beside this one."""
 
-import os
-import signal
 import subprocess
-import sys
-import traceback
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any, NoReturn
 
 import pytest
+from forks import Fork
 
-from bamgate.cli.app import main
 from bamgate.engines import Execution
 from bamgate.gates import load_gate
 from bamgate.record.collect import collect
@@ -60,56 +54,5 @@ class ForkedWorker(Worker):
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bamgate.study.processes.subprocess", SimpleNamespace(Popen=_Fork, PIPE=subprocess.PIPE))
+            patch.setattr("bamgate.study.processes.subprocess", SimpleNamespace(Popen=Fork, PIPE=subprocess.PIPE))
             super().__init__(arguments, environment)
-
-
-class _Fork:
-    """What `Worker` uses of subprocess.Popen."""
-
-    def __init__(self, command: list[str], *, stdin: int, stdout: IO[bytes], stderr: IO[bytes], **_: Any) -> None:
-        reading, writing = os.pipe()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads: none of them holds a lock
-            self.pid = os.fork()
-        if not self.pid:
-            _become_worker(command, (reading, stdout.fileno(), stderr.fileno()))
-        os.close(reading)
-        self.stdin = os.fdopen(writing, "wb")
-        self.returncode: int | None = None
-
-    def poll(self) -> int | None:
-        return self._waited(os.WNOHANG)
-
-    def wait(self) -> int | None:
-        return self._waited(0)
-
-    def send_signal(self, number: int) -> None:
-        os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        self.send_signal(signal.SIGKILL)
-
-    def _waited(self, options: int) -> int | None:
-        if self.returncode is None:
-            pid, status = os.waitpid(self.pid, options)
-            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
-        return self.returncode
-
-
-def _become_worker(command: list[str], descriptors: tuple[int, int, int]) -> NoReturn:
-    code = 70
-    try:
-        for target, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, target)
-        sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
-        sys.argv = command[2:]
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code if isinstance(end.code, int) else 0
-    except BaseException:
-        traceback.print_exc()
-        code = 1
-    sys.stderr.flush()
-    os._exit(code)

@@ -3,13 +3,11 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from helpers import bamgate, without_times
+from helpers import Started, bamgate, without_times
 from record_samples import configuration, message
 from study_samples import cells_of, opened, study_file, trained
 
@@ -114,13 +112,12 @@ def test_seeds_that_a_file_gets_after_runs_have_ended_are_said(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
 def test_asked_to_stop(tmp_path: Path, file: Path, undisturbed: Path, number: signal.Signals, code: int) -> None:
     out = tmp_path / "out"
-    words = [sys.executable, "-m", "bamgate", "study", "run", str(file), "--out", str(out), "--quiet", "--jobs", "1"]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = Started("study", "run", str(file), "--out", str(out), "--quiet", "--jobs", "1")
     deadline = time.monotonic() + 60
     while not list(out.glob("cells/*/epochs.csv")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(60)
     assert process.returncode == code, errors
     assert output == ""
     pattern = (

@@ -1,8 +1,9 @@
 """Every study of the catalogue trains: one step of each arm in its cheapest context, as a run would take it.
 
 A step costs six operations for each multiply-add of the forward pass, so the cheapest context is the one whose plain
-network has the fewest of them on one of its images. Batches are of BATCH random images, the least that batch norm over
-pooled features takes, so that this stays quick; all else is the study's own.
+network has the fewest of them on one of its images. So that this stays quick, batches are of BATCH random images, the
+least that batch norm over pooled features takes, and images for the DEEP networks have SIDE pixels a side, which leaves
+them one position at the end: bf16 without the processor's help is slow. All else is the study's own.
 """
 
 from dataclasses import replace
@@ -26,6 +27,7 @@ from bamgate.study.study import read_study
 
 CATALOGUE = sorted((Path(__file__).parents[1] / "studies" / "questions").glob("*.toml"))
 BATCH = 2
+DEEP, SIDE = ("resnet50", "preresnet110"), 8
 BLIND = ("none", "constant-half")  # gates that no logit can move, so no gradient reaches the attention
 
 
@@ -77,12 +79,19 @@ def of_attention(model: nn.Module) -> dict[str, dict[str, Tensor]]:
 @pytest.mark.parametrize("path", CATALOGUE, ids=lambda path: path.stem)
 def test_one_step_of_the_smallest_cells_is_finite_and_moves_the_attention(path: Path) -> None:
     for cell in smallest(path):
-        one_step(cell)
+        if cell.config.cell not in STEPPED:
+            one_step(cell)
+            STEPPED.add(cell.config.cell)
+
+
+STEPPED: set[str] = set()  # studies have cells in common
 
 
 def one_step(cell: StudyCell) -> None:
     config = replace(cell.config, training=replace(cell.config.training, batch_size=BATCH))
     data = DATASETS.get(config.dataset).at(config.image_size)
+    if config.model in DEEP:
+        data = replace(data, size=(SIDE, SIDE))
     trainer = trainer_to_time(config, cell.gate, data, Execution())
     before, position = of_attention(trainer.model), Position()
     assert trainer.train_epoch(position, lambda _: False)

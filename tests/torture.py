@@ -8,13 +8,12 @@ import argparse
 import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from helpers import without_times
+from forks import trains
+from helpers import Started, without_times
 from study_samples import study_file, trained
 
 from bamgate.study.verify import verify
@@ -25,7 +24,7 @@ class Torture:
 
     def __init__(self, out: Path, file: Path, chance: random.Random) -> None:
         self.out, self.file, self.chance = out, file, chance
-        self.parents: list[subprocess.Popen[bytes]] = []
+        self.parents: list[Started] = []
         self.kills = {"worker": 0, "parent": 0}
         self.finished: dict[Path, tuple[int, int, int]] = {}  # result.json -> inode, time and attempts when first seen
 
@@ -42,14 +41,15 @@ class Torture:
             seen = self._progress()
         for parent in self.parents:
             parent.kill()
-            parent.wait()
+            parent.communicate()
         while self._workers():  # they notice that they have no parent any more
             assert time.monotonic() < end + 60
             time.sleep(0.05)
 
-    def last_run(self) -> subprocess.CompletedProcess[str]:
+    def last_run(self) -> Started:
         """Undisturbed, to the end."""
-        finished = subprocess.run(self._command(), capture_output=True, text=True, check=False)
+        finished = self._begun()
+        finished.communicate()
         self.look()
         return finished
 
@@ -63,15 +63,16 @@ class Torture:
                 changed.append(path)
         return changed
 
-    def _command(self) -> list[str]:
-        words = ["study", "run", str(self.file), "--out", str(self.out), "--jobs", "1", "--quiet"]
-        return [sys.executable, "-m", "bamgate", *words]
+    def _begun(self) -> Started:
+        return Started("study", "run", str(self.file), "--out", str(self.out), "--jobs", "1", "--quiet")
 
     def _keep_two(self) -> None:
+        for parent in self.parents:
+            if parent.poll() is not None:
+                parent.communicate()
         self.parents = [parent for parent in self.parents if parent.poll() is None]
         while len(self.parents) < 2:
-            nowhere = subprocess.DEVNULL
-            self.parents.append(subprocess.Popen(self._command(), stdout=nowhere, stderr=nowhere))
+            self.parents.append(self._begun())
 
     def _is_done(self) -> bool:
         assert self.look() == []
@@ -84,15 +85,8 @@ class Torture:
         return sum(len(path.read_bytes().splitlines()) for path in tables)
 
     def _workers(self) -> list[int]:
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                words = path.read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"work" in words and str(self.out).encode() in words:
-                found.append(int(path.parent.name))
-        return found
+        numbers = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+        return [number for number in numbers if trains(number, self.out)]
 
     def _kill_one(self) -> None:
         parents = [parent.pid for parent in self.parents if parent.poll() is None]
