@@ -54,13 +54,14 @@ def arms_table(rows: Iterable[ArmRow], *, comparable: bool = True) -> Table:
     """The metric of each arm in each context, and the difference to the reference arm on the same seeds."""
     rows = list(rows)
     metric = next((row.metric for row in rows if row.metric is not None), ACCURACY)
-    title = _title(metric)
+    above = f"{metric.difference_unit or 'how much'} above the reference on the same seeds"
+    title = f"{heading(metric)}, and {above}"
     where = ["context"] if any(row.context for row in rows) else []
     columns = ["n", "mean", "SD", "difference", "smallest", "largest", "pairs"]
     grid = table(title, "arm", *where, *columns, text=("context",))
     for row in rows:
         plain = row.to_dict() if comparable else row.to_dict() | {"difference": None, "pairs": 0}
-        signed = [_signed(plain[name], metric) for name in ("difference", "smallest", "largest")]
+        signed = [signed_value(plain[name], metric) for name in ("difference", "smallest", "largest")]
         if not plain["pairs"]:
             signed = ["-"] * 3
         means = [_unsigned(plain[name], metric) for name in ("mean", "sd")]
@@ -69,11 +70,10 @@ def arms_table(rows: Iterable[ArmRow], *, comparable: bool = True) -> Table:
     return grid
 
 
-def _title(metric: Metric) -> str:
+def heading(metric: Metric) -> str:
+    """How the title of a table of values begins."""
     unit = f", {metric.unit}" if metric.unit else ""
-    lower = "" if metric.higher_is_better else " (lower is better)"
-    above = f"{metric.difference_unit or 'how much'} above the reference on the same seeds"
-    return f"Test {metric.name}{unit}{lower}, and {above}"
+    return f"Test {metric.name}{unit}{'' if metric.higher_is_better else ' (lower is better)'}"
 
 
 def _unsigned(value: float | None, metric: Metric) -> str:
@@ -83,7 +83,8 @@ def _unsigned(value: float | None, metric: Metric) -> str:
     return f"{value:.4g}"
 
 
-def _signed(value: float | None, metric: Metric) -> str:
+def signed_value(value: float | None, metric: Metric) -> str:
+    """A difference, in the unit that the title says."""
     if value is None or metric.unit == PERCENT:
         return ascii_signs(points(value))
     return f"{value:+.4g}"

@@ -4,13 +4,16 @@ import math
 from pathlib import Path
 
 from bamgate.cli.console import err, out, table
+from bamgate.cli.study_show import heading, signed_value
+from bamgate.record.metric import Metric, one_metric
+from bamgate.record.tables import RUNS, read_rows
 from bamgate.reports import summary
-from bamgate.reports.words.numbers import ascii_signs, points
+from bamgate.reports.words.numbers import ascii_signs
 from bamgate.reports.words.runs import FEW, FEW_PAIRS, not_compared
 
 
 def show_summary(folder: Path, next_command: str) -> None:
-    """Accuracy by gate and seed, what each gate did at each site, and the next command."""
+    """The metric by gate and seed, what each gate did at each site, and the next command."""
     console = out()
     _show_accuracy(folder)
     sites = summary.site_table(folder)
@@ -23,7 +26,8 @@ def show_summary(folder: Path, next_command: str) -> None:
 def _show_accuracy(folder: Path) -> None:
     accuracy = summary.accuracy_table(folder)
     seeds = [name for name in accuracy.columns if name not in ("n", "mean", "sd")]
-    title = f"Test accuracy, %, of all finished cells in {folder}"
+    metric = one_metric(read_rows(RUNS, folder / "runs.csv"))
+    title = f"{heading(metric)}, of all finished cells in {folder}"
     grid = table(title, "gate", *(f"seed {seed}" for seed in seeds), "n", "mean", "SD")
     for gate, row in accuracy.iterrows():
         marks = [_number(row[seed], 2) for seed in seeds]
@@ -32,11 +36,11 @@ def _show_accuracy(folder: Path) -> None:
     console.print(grid)
     for _, cell in summary.diverged(folder).iterrows():
         console.print(f"diverged: {cell['gate']} seed {cell['seed']} (counted as it ended)", markup=False)
-    _show_differences(folder, [str(gate) for gate in accuracy.index])
+    _show_differences(folder, [str(gate) for gate in accuracy.index], metric)
     console.print()
 
 
-def _show_differences(folder: Path, gates: list[str]) -> None:
+def _show_differences(folder: Path, gates: list[str], metric: Metric) -> None:
     """Each gate against sigmoid, or against the first where sigmoid is not among them."""
     ways = summary.executions(folder)
     if len(gates) > 1 and len(ways) > 1:
@@ -50,8 +54,10 @@ def _show_differences(folder: Path, gates: list[str]) -> None:
         if gate == reference or not len(difference):
             continue
         pairs = max(pairs, len(difference))
-        mean, least, most = (points(float(value)) for value in (difference.mean(), difference.min(), difference.max()))
-        text = f"{gate} minus {reference} on the same seeds: {mean} points on average, "
+        figures = (difference.mean(), difference.min(), difference.max())
+        mean, least, most = (signed_value(float(value), metric) for value in figures)
+        unit = f" {metric.difference_unit}" if metric.difference_unit else ""
+        text = f"{gate} minus {reference} on the same seeds: {mean}{unit} on average, "
         text += f"smallest {least}, largest {most}, n = {len(difference)}"
         out().print(ascii_signs(text), markup=False)
     if 0 < pairs < FEW_PAIRS:

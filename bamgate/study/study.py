@@ -2,7 +2,7 @@
 
 question = "..."            cost = "..."            expected = "..."
 reference = "sigmoid"       # the arm that the others are compared with
-rope = 0.2                  # points of accuracy below which a difference is of no practical interest
+rope = 0.2                  # of the metric, for accuracy in points: below it a difference is of no practical interest
 seeds = "0-9"
 gates = ["sigmoid", "tanh"] # an arm each
 [settings]                  # of all cells, by their flat names
