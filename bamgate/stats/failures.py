@@ -7,7 +7,7 @@ from typing import ClassVar
 from bamgate.errors import UsageError
 from bamgate.stats.effect import stochastic_superiority, wilson
 from bamgate.stats.exact import rank_differences
-from bamgate.stats.pairs import whole_numbers
+from bamgate.stats.pairs import finite_numbers, whole_numbers
 from bamgate.stats.result import Result
 from bamgate.stats.status import ARM_WITHOUT_RUNS, FEW_PAIRS, NO_RUNS
 
@@ -78,12 +78,18 @@ class WorstRank(Result):
     a12: float | None = None
 
 
-def worst_rank(treatment: Sequence[int | None], control: Sequence[int | None]) -> WorstRank:
-    """Images correct of each seed, None where the run diverged; the same seeds in both arms."""
+def worst_rank(
+    treatment: Sequence[float | None], control: Sequence[float | None], *, is_count: bool = True
+) -> WorstRank:
+    """A number a seed, more of it being better, None if the run diverged; the same seeds in both arms.
+
+    Args:
+        is_count: the numbers are images correct; else values of a metric.
+    """
     if len(treatment) != len(control):
         raise UsageError(f"pairs need the same seeds: {len(treatment)} treatment, {len(control)} control")
     finished = [value for value in (*treatment, *control) if value is not None]
-    whole_numbers("images correct", finished)
+    (whole_numbers if is_count else finite_numbers)("images correct" if is_count else "values", finished)
     below = min(finished, default=0) - 1
     beyond = max(finished, default=0) - below + 1
     d = [_difference(a, b, beyond) for a, b in zip(treatment, control, strict=True)]
@@ -98,7 +104,7 @@ def worst_rank(treatment: Sequence[int | None], control: Sequence[int | None]) -
     )
 
 
-def _difference(treatment: int | None, control: int | None, beyond: int) -> int:
+def _difference(treatment: float | None, control: float | None, beyond: float) -> float:
     """Treatment minus control; beyond any other difference where one of them diverged."""
     if treatment is None or control is None:
         return beyond * ((control is None) - (treatment is None))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from bamgate.record.metric import Metric
 from bamgate.reports.analysis.across import across
 from bamgate.reports.analysis.attribution import attribution
 from bamgate.reports.analysis.confounds import confounds
@@ -14,9 +15,15 @@ from bamgate.reports.analysis.pairing import EXECUTED_DIFFERENTLY
 from bamgate.reports.design import Design
 from bamgate.reports.records import Outcomes, Records
 
-SCHEMA = 2
+SCHEMA = 3
 
 __all__ = ["SCHEMA", "analyse"]
+
+
+def metric_codes(metric: Metric) -> dict[str, Any]:
+    """What is compared, as stats.json says it."""
+    codes = {"name": metric.name, "unit": metric.unit, "better": metric.better}
+    return {**codes, "is_count": metric.is_count}
 
 
 def analyse(whole: Design, records: Records, outcomes: Outcomes) -> dict[str, Any]:
@@ -29,6 +36,7 @@ def analyse(whole: Design, records: Records, outcomes: Outcomes) -> dict[str, An
     found: dict[str, Any] = {
         "schema": SCHEMA,
         "design": whole.to_dict(),
+        "metric": metric_codes(whole.metric),
         "progress": progress(whole, records),
         "levels": levels(design, records),
         "contrasts": [row for row in compared if row["arm"] in design.arms and row["context"] in design.contexts],

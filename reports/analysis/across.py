@@ -37,13 +37,13 @@ def across(design: Design, contrasts: list[Plain]) -> list[Plain]:
             "cells": {context: sum(values) / len(values) for context, values in cells.items()},
             "across": found.to_dict(),
             "holm_p": adjusted[arm],
-            "verdict_new": _verdict(found.cells, cells, design.rope, adjusted[arm]),
+            "verdict_new": _verdict(found.cells, cells, design, adjusted[arm]),
         }
         for arm, cells, found in rows
     ]
 
 
-def _verdict(found: stats.CellMeans, cells: dict[str, list[float]], rope: float, holm_p: float | None) -> Plain:
+def _verdict(found: stats.CellMeans, cells: dict[str, list[float]], design: Design, holm_p: float | None) -> Plain:
     """The rule of one context, on the means of the cells."""
     means = [sum(values) / len(values) for values in cells.values()]
     t = stats.PairedT(
@@ -57,9 +57,17 @@ def _verdict(found: stats.CellMeans, cells: dict[str, list[float]], rope: float,
         high=found.high,
         status=found.status,
     )
-    equal = _equivalence(means, rope)
+    equal = _equivalence(means, design.rope)
     plan = stats.Planning(n=found.k, status=NEEDS_CONTEXTS)
-    return stats.verdict(t, equal, rope=rope, holm_p=holm_p, planning=plan, unit="context").to_dict()
+    return stats.verdict(
+        t,
+        equal,
+        rope=design.rope,
+        holm_p=holm_p,
+        planning=plan,
+        unit="context",
+        higher_is_better=design.metric.higher_is_better,
+    ).to_dict()
 
 
 def _equivalence(means: list[float], rope: float) -> stats.Equivalence:

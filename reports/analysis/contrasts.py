@@ -1,15 +1,17 @@
 """An arm against the reference, on the same seeds: every statistic, then the verdict."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bamgate import stats
-from bamgate.reports.analysis.pairing import Paired, pair
+from bamgate.record.metric import Metric
+from bamgate.reports.analysis.pairing import Paired, gains, pair
 from bamgate.reports.design import Design
 from bamgate.reports.records import Outcomes, Records
-from bamgate.stats.status import NO_EPOCHS
+from bamgate.stats.status import MISSING_VALUES, NO_EPOCHS
 
 Plain = dict[str, Any]
 LAST = 5  # epochs that the mean of the last epochs is over, and never more than the last quarter of them
@@ -29,7 +31,13 @@ def contrasts(design: Design, records: Records, outcomes: Outcomes) -> list[Plai
         row |= {"family": len(found), "holm_p": holm_p, "equivalence_holm_p": equivalence_p}
         parts = row.pop("_t"), row.pop("_equivalence"), row.pop("_planning")
         row["verdict"] = stats.verdict(
-            parts[0], parts[1], rope=design.rope, holm_p=holm_p, planning=parts[2], equivalence_p=equivalence_p
+            parts[0],
+            parts[1],
+            rope=design.rope,
+            holm_p=holm_p,
+            planning=parts[2],
+            equivalence_p=equivalence_p,
+            higher_is_better=design.metric.higher_is_better,
         ).to_dict()
     return found
 
@@ -47,6 +55,7 @@ def _is_planned(design: Design, arm: str, context: str) -> bool:
 def _contrast(design: Design, records: Records, outcomes: Outcomes, arm: str, context: str) -> Plain:
     paired = pair(design, records, arm, design.reference, context)
     pairs = paired.pairs
+    gained = gains(pairs, design.metric)  # for whatever counts wins
     t, equal, plan = (
         stats.paired_t(pairs),
         stats.equivalence(pairs, design.rope),
@@ -57,12 +66,15 @@ def _contrast(design: Design, records: Records, outcomes: Outcomes, arm: str, co
         "bca": stats.bca(pairs),
         "sign_flip": stats.sign_flip(pairs),
         "signed_rank": stats.signed_rank(pairs),
-        "sign_test": stats.sign_test(pairs),
+        "sign_test": stats.sign_test(gained),
         "effect": stats.effect_size(pairs),
-        "superiority": stats.superiority(pairs),
+        "superiority": stats.superiority(gained),
         "unpaired": stats.unpaired(pairs),
         "equivalence": equal,
-        "posterior": stats.posterior(pairs, design.rope),
+        "posterior": replace(
+            stats.posterior(pairs, design.rope),
+            next_seed_wins=stats.posterior(gained, design.rope).next_seed_wins,
+        ),
         "bayes": stats.bayes_factor(pairs),
         "planning": plan,
     }
@@ -85,23 +97,31 @@ def _contrast(design: Design, records: Records, outcomes: Outcomes, arm: str, co
 
 
 def _with_failures(records: Records, design: Design, arm: str, context: str) -> Plain:
-    """The sensitivity of the comparison to runs that diverged; None where none did."""
+    """The sensitivity of the comparison to runs that diverged; None if none did."""
     arms = [records.of(name, context) for name in (arm, design.reference)]
     failed = [int((runs["status"] == "diverged").sum()) for runs in arms]
     if not any(failed):
         return {"worst_rank": None, "fisher": None}
     seeds = [seed for seed in arms[0].index if seed in arms[1].index]
-    scores = [
-        [None if runs.loc[s, "status"] == "diverged" else int(runs.loc[s, "correct"]) for s in seeds] for runs in arms
-    ]
+    scores = [[_score(runs.loc[seed], design.metric) for seed in seeds] for runs in arms]
     return {
-        "worst_rank": stats.worst_rank(scores[0], scores[1]).to_dict(),
+        "worst_rank": stats.worst_rank(scores[0], scores[1], is_count=design.metric.is_count).to_dict(),
         "fisher": stats.fisher(failed[0], len(arms[0]), failed[1], len(arms[1])).to_dict(),
     }
 
 
+def _score(run: "pd.Series[Any]", metric: Metric) -> float | None:
+    """More is better; None if the run diverged."""
+    if run["status"] == "diverged":
+        return None
+    value = int(run["correct"]) if metric.is_count else float(run["value"])
+    return value if metric.higher_is_better else -value
+
+
 def _images(paired: Paired, outcomes: Outcomes) -> Plain | None:
-    """How far other test images alone would move the difference; None where outcomes are not here."""
+    """How far other test images alone would move the difference; None without counts or outcomes."""
+    if not paired.metric.is_count:
+        return None
     found = outcomes.of_runs(pd.concat([paired.treatment, paired.control])) if paired.seeds else None
     if found is None:
         return None
@@ -113,23 +133,27 @@ def _images(paired: Paired, outcomes: Outcomes) -> Plain | None:
 
 
 def _robust(paired: Paired, records: Records) -> Plain:
-    """The same comparison by other readings of the accuracy, each fixed beforehand; the best epoch is selected."""
+    """The same comparison by other readings of the metric, each fixed beforehand; the best epoch is selected."""
     cells = {*paired.treatment["cell"], *paired.control["cell"]}
     epochs = records.epochs[records.epochs["cell"].isin(cells)]
     last = max(1, min(LAST, int(epochs.groupby("cell").size().min()) // 4)) if len(epochs) else 1
-    correct = epochs.groupby("cell")["test_correct"]
-    return {
-        "last": last,
-        "mean_last": _reading(paired, epochs.groupby("cell").tail(last).groupby("cell")["test_correct"].sum(), last),
-        "best": _reading(paired, correct.max(), 1),
-    }
+    name = "test_correct" if paired.metric.is_count else "value"
+    sums = epochs.groupby("cell").tail(last).groupby("cell")[name].agg(lambda values: values.sum(skipna=False))
+    every = epochs.groupby("cell")[name]
+    best = every.max() if paired.metric.higher_is_better else every.min()
+    return {"last": last, "mean_last": _reading(paired, sums, last), "best": _reading(paired, best, 1)}
 
 
-def _reading(paired: Paired, counts: pd.Series, epochs: int) -> Plain:
-    """t of the difference by another count of correct images, a sum over so many epochs."""
+def _reading(paired: Paired, found: "pd.Series[Any]", epochs: int) -> Plain:
+    """t of the difference by other counts or values, each a sum over so many epochs."""
     cells = [list(frame["cell"]) for frame in (paired.treatment, paired.control)]
-    if not all(cell in counts.index for row in cells for cell in row):
+    if not all(cell in found.index for row in cells for cell in row):
         return stats.PairedT(n=0, status=NO_EPOCHS).to_dict()
-    values = [tuple(int(counts[cell]) for cell in row) for row in cells]
+    read = [found[row] for row in cells]
+    if lacking := sum(int((~np.isfinite(part.astype(float))).sum()) for part in read):
+        return stats.PairedT(n=0, status=MISSING_VALUES, about=(lacking, sum(map(len, read)))).to_dict()
+    if not paired.metric.is_count:
+        return stats.paired_t(stats.Pairs.of_values(*([float(v) / epochs for v in part] for part in read))).to_dict()
+    counts = [tuple(int(n) for n in part) for part in read]
     points = paired.pairs.points / epochs
-    return stats.paired_t(stats.Pairs(treatment=values[0], control=values[1], points=points)).to_dict()
+    return stats.paired_t(stats.Pairs(treatment=counts[0], control=counts[1], points=points)).to_dict()

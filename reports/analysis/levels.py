@@ -33,7 +33,11 @@ def progress(design: Design, records: Records) -> Plain:
 
 
 def levels(design: Design, records: Records) -> list[Plain]:
-    """Accuracy of every arm in every context, of the runs that finished."""
+    """The metric of every arm in every context, of the runs that finished.
+
+    `values` by seed; `accuracies`, as the first version called them, and the counts `correct` if the metric is one.
+    """
+    counts = design.metric.is_count
     rows = []
     for context, arm in _planned(design):
         runs = records.of(arm, context)
@@ -50,10 +54,11 @@ def levels(design: Design, records: Records) -> list[Plain]:
                 "finished": len(finished),
                 "diverged": len(runs) - len(finished),
                 "missing": planned - len(runs),
-                "accuracies": {str(seed): float(value) for seed, value in finished["accuracy"].items()},
-                "correct": {str(seed): int(value) for seed, value in finished["correct"].items()},
+                "values": (values := {str(seed): float(value) for seed, value in finished["value"].items()}),
+                "accuracies": dict(values) if counts else {},
+                "correct": {str(seed): int(value) for seed, value in finished["correct"].items()} if counts else {},
                 "total": None if first is None else int(first["total"]),
-                "level": level(finished["accuracy"]),
+                "level": level(finished["value"]),
             }
         )
     return rows

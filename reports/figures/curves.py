@@ -44,7 +44,7 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     if rows.empty:
         return pd.DataFrame(columns=COLUMNS)
     drops = _lr_drops(rows)
-    bands = in_order(t_band(rows, ["context", "arm", "epoch"], "accuracy"), design, ["epoch"])
+    bands = in_order(t_band(rows, ["context", "arm", "epoch"], "value"), design, ["epoch"])
     bands = bands.assign(lr_drop=[key in drops for key in zip(bands["context"], bands["epoch"], strict=True)])
     return bands[bands["epoch"].isin(thinned(bands["epoch"])) | bands["lr_drop"]].reset_index(drop=True)[COLUMNS]
 

@@ -23,7 +23,7 @@ SIZE = 11
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
-    """Rows by kind: `run` (accuracy, percent), `diverged` (no value), `difference` (points) and `mean`.
+    """Rows by kind: `run` (the metric), `diverged` (no value), `difference` and `mean`.
 
     A mean has the bounds of its 95 % t interval, the pairs n and the verdict's code, if there is one.
     """
@@ -32,7 +32,7 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     for context in list(design.contexts)[:MOST_CONTEXTS]:
         here = runs[(runs["context"] == context) & runs["arm"].isin([design.reference, design.headline])]
         for run in here.itertuples():
-            kind, value = ("run", run.accuracy) if run.status == "finished" else ("diverged", None)
+            kind, value = ("run", run.value) if run.status == "finished" else ("diverged", None)
             rows.append({"context": context, "kind": kind, "arm": run.arm, "seed": run.seed, "value": value})
         rows += [row for contrast in stats["contrasts"] for row in _of_contrast(contrast, context, design.headline)]
     return pd.DataFrame(rows, columns=COLUMNS)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bamgate.config import WITHOUT_GATE
 from bamgate.config.gate_names import is_code
+from bamgate.record.metric import ACCURACY
 from bamgate.reports.figures.drawing import legend_handle, shortened
 from bamgate.reports.figures.parts import Design, Records, Stats, names
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, ArmStyle, arm_styles, new_figure, save_as, styled
@@ -66,6 +67,7 @@ class _Names:
     rope, contexts, seeds = 1.0, ("",), ()
 
     def __init__(self, gates: list[str]) -> None:
+        self.metric = ACCURACY
         self.settings: dict[str, Any] = {}
         self.arm_settings: dict[str, dict[str, Any]] = {}
         self.arms, self.reference, self.headline = gates, gates[0], gates[-1]

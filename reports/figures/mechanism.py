@@ -42,9 +42,9 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     share = share.groupby(keys, sort=False)["attenuated"].mean().reset_index()
     runs = places(records, design)
     runs = runs[(runs["status"] == "finished") & runs["context"].isin(list(design.contexts)[:MOST_CONTEXTS])]
-    base = runs.loc[runs["arm"] == design.reference, ["context", "seed", "accuracy"]]
+    base = runs.loc[runs["arm"] == design.reference, ["context", "seed", "value"]]
     both = runs.merge(base, on=["context", "seed"], suffixes=("", "_reference")).merge(share, on=keys)
-    both = both.assign(difference=both["accuracy"] - both["accuracy_reference"])
+    both = both.assign(difference=both["value"] - both["value_reference"])
     both = both[both["arm"] != design.reference].dropna(subset=["attenuated", "difference"])
     return in_order(both, design, ["seed"])[COLUMNS]
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
+from bamgate.record.metric import Metric
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -30,13 +32,15 @@ class Design(Protocol):
     @property
     def seeds(self) -> Sequence[int]: ...
     @property
+    def metric(self) -> Metric: ...
+    @property
     def settings(self) -> dict[str, Any]: ...
     @property
     def arm_settings(self) -> dict[str, dict[str, Any]]: ...
 
 
 class Records(Protocol):
-    """The study's tables; accuracy in percent."""
+    """The study's tables; the column `value` of runs and epochs is the metric's."""
 
     @property
     def runs(self) -> pd.DataFrame: ...
@@ -70,8 +74,8 @@ class FigureSpec:
 
 
 def places(records: Records, design: Design) -> pd.DataFrame:
-    """The runs that ended: arm, context, seed, cell, status, accuracy, in the order of the design."""
-    runs = records.runs[["arm", "context", "seed", "cell", "status", "accuracy"]]
+    """The runs that ended: arm, context, seed, cell, status, value, in the order of the design."""
+    runs = records.runs[["arm", "context", "seed", "cell", "status", "value"]]
     runs = runs.assign(context=runs["context"].fillna(""))
     known = runs["arm"].isin(list(design.arms)) & runs["context"].isin(list(design.contexts))
     return in_order(runs[known], design, ["seed"])
