@@ -1,7 +1,6 @@
 """The CSV files of a folder of runs as pandas frames, checked against their schema."""
 
 import io
-import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -71,14 +70,15 @@ NEEDED = [
 
 def check_runs(runs: pd.DataFrame, path: Path) -> None:
     """DataError if a row of runs.csv cannot be: no counts and no metric, more correct than there are, a cell twice."""
-    for name in NEEDED:
+    counted = ["correct"] if runs["metric"].isna().all() else []
+    for name in [*NEEDED, *counted]:
         refuse(runs, path, name, runs[name].isna(), lambda row: "is empty")
     _check_metrics(runs, path)
     pairs = zip(runs["arm"], runs["context"], strict=True)
     uneven = pd.Series([isinstance(c, str) and len(split(c)) != len(split(a)) for a, c in pairs], dtype=bool)
     refuse(runs, path, "context", uneven, lambda row: f"{row['context']!r} is not a context for each arm")
     refuse(runs, path, "total", runs["total"] < 1, lambda row: f"{row['total']} test images")
-    over = runs["correct"] > runs["total"]
+    over = (runs["correct"] > runs["total"]).fillna(False)
     refuse(runs, path, "correct", over, lambda row: f"{row['correct']} correct of {row['total']} test images")
     over = (runs["top5_correct"] > runs["total"]).fillna(False)
     many = "{top5_correct} among the five best of {total} test images"
@@ -94,8 +94,6 @@ def _check_metrics(runs: pd.DataFrame, path: Path) -> None:
     wrong = pd.Series([fault is not None for fault in faults], dtype=bool)
     column, why = next((fault for fault in faults if fault is not None), ("metric", ""))
     refuse(runs, path, column, wrong, lambda row: why)
-    infinite = runs["metric_value"].abs() == math.inf
-    refuse(runs, path, "metric_value", infinite, lambda row: f"{row['metric_value']} is no finite number")
 
 
 def check_rows(rows: pd.DataFrame, path: Path, key: list[str], cells: set[str]) -> None:

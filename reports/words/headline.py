@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from bamgate.record.metric import ACCURACY
 from bamgate.reports.words.gate_properties import PROPERTIES
 from bamgate.reports.words.measure import Measure, measure_of
 from bamgate.reports.words.numbers import (
@@ -92,13 +91,13 @@ def _sentence(stats: Row, row: Row, measure: Measure) -> str:
 
 def _in_metric(measure: Measure) -> str:
     """Of what a difference is, unless that goes without saying."""
-    return "" if measure.metric == ACCURACY else f" of {measure.name}"
+    return f" of {measure.name}" if measure.says_direction else ""
 
 
 def _scored(row: Row, measure: Measure) -> str:
     """How far apart the two arms are. Who has less of an error does not score below."""
     mean, arm, reference = row["t"]["mean"], row["arm"], row["reference"]
-    if measure.metric == ACCURACY:
+    if not measure.says_direction:
         if mean == 0:
             return f"{arm} scored exactly as high as {reference}"
         return f"{arm} scored {measure.size(mean)} {'above' if mean > 0 else 'below'} {reference}"
@@ -108,7 +107,7 @@ def _scored(row: Row, measure: Measure) -> str:
 
 
 def _evidence(t: Row, measure: Measure) -> str:
-    parts = [] if measure.metric.higher_is_better else [measure.direction]
+    parts = [measure.direction] if measure.says_direction else []
     parts += [] if t["low"] is None else [f"95 % interval {measure.reach(t)}"]
     return ", ".join([*parts, count(t["n"], "seed")])
 

@@ -48,6 +48,11 @@ class Measure:
         return f"{self.metric.better} is better"
 
     @property
+    def says_direction(self) -> bool:
+        """Whether a report names the direction: that more accuracy is better, nobody needs to be told."""
+        return self.metric != ACCURACY
+
+    @property
     def better_side(self) -> str:
         """On which side of 0 a difference is the better one."""
         return "above" if self.metric.higher_is_better else "below"

@@ -123,12 +123,12 @@ def _equivalence(result: Row, measure: Measure) -> str:
 
 
 def _posterior(result: Row, rope: str, measure: Measure) -> str:
-    low = "worse" if measure.metric.higher_is_better else "better"
+    worse, better = ("below", "above") if measure.metric.higher_is_better else ("above", "below")
     return (
-        f"the mean difference is below the range ({low} by more than {rope}) with probability "
-        f"{probability(result['below'])}, within it {probability(result['inside'])}, above it "
-        f"{probability(result['above'])}; above 0 {probability(result['positive'])}. The next seed wins with "
-        f"probability {probability(result['next_seed_wins'])}. Reference prior."
+        f"the mean difference is {worse} the range (worse by more than {rope}) with probability "
+        f"{probability(result[worse])}, within it {probability(result['inside'])}, {better} it "
+        f"{probability(result[better])}; it is above 0 with probability {probability(result['positive'])}. The next "
+        f"seed wins with probability {probability(result['next_seed_wins'])}. Reference prior."
     )
 
 

@@ -52,8 +52,7 @@ def _declared(stats: Stats) -> str:
 
 
 def _direction(measure: Measure) -> str:
-    """Said of an error: that more is better, nobody needs to be told."""
-    return "" if measure.metric.higher_is_better else f" Of {measure.name}, {measure.direction}."
+    return f" Of {measure.name}, {measure.direction}." if measure.says_direction else ""
 
 
 def _arms(stats: Stats) -> Table:
