@@ -64,7 +64,7 @@ def draw_figures(design: Design, records: Records, stats: dict[str, Any], folder
 
 def page_figure(spec: FigureSpec, frame: Any, design: Design, svg: str) -> PageFigure:
     """A figure as the pages show it."""
-    texts = {"title": spec.title, "caption": spec.caption(frame, design), "alt": spec.alt(frame, design)}
+    texts = {"title": spec.title(design), "caption": spec.caption(frame, design), "alt": spec.alt(frame, design)}
     return PageFigure(name=spec.name, svg=svg, **texts)
 
 

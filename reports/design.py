@@ -1,5 +1,6 @@
 """What a report is about: the question, the arms, the reference, and which runs were planned."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any, get_args, get_origin
 import pandas as pd
 
 from bamgate.errors import DataError, UsageError, one_line, unknown
+from bamgate.record.metric import ACCURACY, PERCENT, Metric, one_metric
 from bamgate.record.runlog import first_difference
 from bamgate.record.sealed import read_json
 from bamgate.record.study_file import read_declared
@@ -34,7 +36,8 @@ class Design:
     """A comparison as it was declared.
 
     Args:
-        rope: points of accuracy below which a difference is of no practical interest.
+        metric: what is compared, as the runs' rows name it. It is no part of the plan and not in `to_dict`.
+        rope: the difference below which there is no practical interest, in the metric's unit.
         contexts: values of the axes as texts, in the study's order; ("",) where there is no axis.
         places: every planned run.
         rope_of_study: where another margin was chosen for the report, the one that was declared.
@@ -60,13 +63,14 @@ class Design:
     sources: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     arm_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metric: Metric = ACCURACY
 
     def __post_init__(self) -> None:
         # Read from files, which may have been edited.
         for one in fields(self):
             if not _fits(one.type, getattr(self, one.name)):
                 raise TypeError(f"{one.name} is {getattr(self, one.name)!r}")
-        if not 0 < self.rope < 100:
+        if not 0 < self.rope < _most(self.metric):
             raise ValueError(f"rope is {self.rope!r}")
 
     @property
@@ -89,14 +93,15 @@ class Design:
     def to_dict(self) -> dict[str, Any]:
         """Plain types only; the headline is the shown part's."""
         plain = asdict(self) | {"seeds": list(self.seeds), "headline": self.shown.headline}
+        del plain["metric"]
         plain["places"] = [list(asdict(place).values()) for place in self.places]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
 
     @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> "Design":
-        """The design that `to_dict` was taken of; DataError where it was taken of none."""
+    def from_dict(cls, plain: dict[str, Any], metric: Metric = ACCURACY) -> "Design":
+        """The design that `to_dict` was taken of; DataError if it was taken of none."""
         try:
-            design = cls._from_dict(plain)
+            design = cls._from_dict(plain, metric)
             same = design.to_dict() == plain and design.reference in design.arms
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             raise DataError(f"the design is not as bamgate wrote it ({what_lacks(error)})") from None
@@ -105,11 +110,11 @@ class Design:
         return design
 
     @classmethod
-    def _from_dict(cls, plain: dict[str, Any]) -> "Design":
+    def _from_dict(cls, plain: dict[str, Any], metric: Metric) -> "Design":
         kept: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in plain.items()}
         del kept["seeds"], kept["headline"]
         kept["places"] = tuple(Place(arm=a, context=c, seed=s, cell=cell) for a, c, s, cell in plain["places"])
-        return cls(**kept)
+        return cls(**kept, metric=metric)
 
 
 def design_of(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None = None) -> Design:
@@ -121,17 +126,18 @@ def design_of(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None
 
     Raises:
         UsageError: the folders hold different studies, or nothing says what is compared with what.
-        DataError: a study.json lacks something.
+        DataError: a study.json lacks something, or the runs have two metrics.
     """
+    metric = one_metric(runs.to_dict("records"))
     contents = [read_declared(folder) for folder in folders]
     if all(content is None for content in contents):
-        design = _of_runs(folders, runs, reference)
+        design = _of_runs(folders, runs, reference, metric)
     elif None in contents:
         other = folders[contents.index(None)]
         raise UsageError(f"{other} is no folder of a study, the others are; compare folders of one kind")
     else:
         try:
-            design = _of_studies(folders, [content for content in contents if content is not None])
+            design = _of_studies(folders, [content for content in contents if content is not None], metric)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, UsageError):
                 raise
@@ -163,7 +169,12 @@ def _known(kind: str, given: str, allowed: Iterable[str]) -> str:
     return given
 
 
-def _of_studies(folders: Sequence[Path], contents: Sequence[dict[str, Any]]) -> Design:
+def _most(metric: Metric) -> float:
+    """What a margin lies below."""
+    return 100 if metric.unit == PERCENT else math.inf
+
+
+def _of_studies(folders: Sequence[Path], contents: Sequence[dict[str, Any]], metric: Metric) -> Design:
     first = contents[0]
     for folder, other in zip(folders, contents, strict=True):
         if other["study_sha256"] != first["study_sha256"]:
@@ -184,11 +195,12 @@ def _of_studies(folders: Sequence[Path], contents: Sequence[dict[str, Any]]) -> 
         contexts=tuple(dict.fromkeys(place.context for place in unique)),
         places=unique,
         added_seeds=tuple(added),
+        metric=metric,
         sources=tuple(dict.fromkeys(content["name"] for content in contents)),
     )
 
 
-def _of_runs(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None) -> Design:
+def _of_runs(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None, metric: Metric) -> Design:
     """Without a study.json: arms and contexts as runs.csv has them; what is there is all that was planned."""
     _refuse_two_designs(folders, runs)
     places = _with_partners(places_of(runs)) if runs["study"].isna().all() else tuple(places_of(runs))
@@ -206,6 +218,7 @@ def _of_runs(folders: Sequence[Path], runs: pd.DataFrame, reference: str | None)
         reference=chosen,
         rope=ROPE,
         rope_declared=False,
+        metric=metric,
         arms=arms,
         contexts=tuple(dict.fromkeys(place.context for place in places)),
         places=places,
@@ -274,8 +287,7 @@ def restrict(design: Design, *, arms: Sequence[str], where: dict[str, str], rope
     """
     for arm in arms:
         _known("arm", arm, design.arms)
-    if rope is not None and not 0 < rope < 100:
-        raise UsageError(f"--rope must be points of accuracy above 0 and below 100, got {rope:g}")
+    _check_margin(design, rope)
     if rope is not None and rope != design.rope:
         declared = design.rope if design.rope_declared else None
         design = replace(design, rope=rope, rope_declared=False, rope_of_study=declared)
@@ -289,6 +301,20 @@ def restrict(design: Design, *, arms: Sequence[str], where: dict[str, str], rope
     if len(kept) < 2 or design.reference not in kept:
         raise UsageError(f"there is nothing to compare: {', '.join(kept) or 'no arm'} alone; a report needs two arms")
     return design
+
+
+def _check_margin(design: Design, rope: float | None) -> None:
+    """UsageError for a margin that cannot be, and for none at all if the metric has no usual one."""
+    metric = design.metric
+    if rope is None and not design.rope_declared and metric.unit != PERCENT:
+        unit = f" in {metric.unit}" if metric.unit else ""
+        raise UsageError(
+            f"no study declares which difference in {metric.name} is too small to matter: say --rope{unit}"
+        )
+    if rope is not None and not 0 < rope < _most(metric):
+        kind = f"{metric.difference_unit} of {metric.name}" if metric.unit else metric.name
+        most = " and below 100" if metric.unit == PERCENT else ""
+        raise UsageError(f"--rope must be {kind} above 0{most}, got {rope:g}")
 
 
 def arms_in(text: str, known: Sequence[str]) -> list[str]:

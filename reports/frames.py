@@ -9,6 +9,7 @@ import pandas as pd
 
 from bamgate.errors import DataError
 from bamgate.record.environment import EXECUTION
+from bamgate.record.metric import metric_fault, value_of
 from bamgate.record.tables import GATES, RUNS, Columns, columns_in, is_regular, parse_rows, plain_text, read_text, split
 
 _TYPES: dict[type, str] = {int: "Int64", float: "float64", str: "object"}
@@ -62,20 +63,22 @@ def refuse(frame: pd.DataFrame, path: Path, column: str, wrong: Any, why: Callab
 
 
 NEEDED = [
-    *("arm", "cell", "seed", "correct", "total", "status", "gate", "dataset", "model", "attention", "epochs", "params"),
+    *("arm", "cell", "seed", "total", "status", "gate", "dataset", "model", "attention", "epochs", "params"),
     *("macs", *EXECUTION, "design_sha256"),
 ]
 
 
 def check_runs(runs: pd.DataFrame, path: Path) -> None:
-    """DataError where a row of runs.csv cannot be: no counts, more correct than there are, a cell twice."""
-    for name in NEEDED:
+    """DataError if a row of runs.csv cannot be: no counts and no metric, more correct than there are, a cell twice."""
+    counted = ["correct"] if runs["metric"].isna().all() else []
+    for name in [*NEEDED, *counted]:
         refuse(runs, path, name, runs[name].isna(), lambda row: "is empty")
+    _check_metrics(runs, path)
     pairs = zip(runs["arm"], runs["context"], strict=True)
     uneven = pd.Series([isinstance(c, str) and len(split(c)) != len(split(a)) for a, c in pairs], dtype=bool)
     refuse(runs, path, "context", uneven, lambda row: f"{row['context']!r} is not a context for each arm")
     refuse(runs, path, "total", runs["total"] < 1, lambda row: f"{row['total']} test images")
-    over = runs["correct"] > runs["total"]
+    over = (runs["correct"] > runs["total"]).fillna(False)
     refuse(runs, path, "correct", over, lambda row: f"{row['correct']} correct of {row['total']} test images")
     over = (runs["top5_correct"] > runs["total"]).fillna(False)
     many = "{top5_correct} among the five best of {total} test images"
@@ -84,6 +87,13 @@ def check_runs(runs: pd.DataFrame, path: Path) -> None:
     refuse(runs, path, "status", ~known, lambda row: f"{row['status']!r} (allowed: finished, diverged)")
     twice = runs["cell"].duplicated()
     refuse(runs, path, "cell", twice, lambda row: f"cell {row['cell']} stands here a second time")
+
+
+def _check_metrics(runs: pd.DataFrame, path: Path) -> None:
+    faults = [metric_fault(row) for row in runs.to_dict("records")]
+    wrong = pd.Series([fault is not None for fault in faults], dtype=bool)
+    column, why = next((fault for fault in faults if fault is not None), ("metric", ""))
+    refuse(runs, path, column, wrong, lambda row: why)
 
 
 def check_rows(rows: pd.DataFrame, path: Path, key: list[str], cells: set[str]) -> None:
@@ -106,9 +116,9 @@ def _part_of(name: str, whole: str) -> Callable[[Any], str]:
 
 
 def runs_frame(folder: Path) -> pd.DataFrame:
-    """One row a finished cell, with its accuracy in percent. A diverged cell keeps the accuracy that it ended with."""
+    """One row a finished cell; `value` is its metric's. A diverged cell keeps the value that it ended with, if any."""
     runs = read_frame(RUNS, folder / "runs.csv")
-    return runs.assign(accuracy=100 * runs["correct"].astype(float) / runs["total"].astype(float))
+    return runs.assign(value=pd.Series([value_of(row) for row in runs.to_dict("records")], dtype="float64"))
 
 
 def last_gates_frame(folder: Path) -> pd.DataFrame:

@@ -12,12 +12,16 @@ import pandas as pd
 from bamgate.errors import DataError, UsageError
 from bamgate.record.collect import CURVES
 from bamgate.record.ended import EndedCell, gate_mark, same_gate
+from bamgate.record.metric import Metric, value_of
 from bamgate.record.tables import EPOCHS, GATE_CURVES, GATES, OUTCOMES, RUNS, columns_in, parse_rows, read_text
 from bamgate.reports.design import Design, places_of
 from bamgate.reports.frames import check_rows, check_runs, check_shares, read_frame, refuse
 
 CURVE_COLUMNS = ["gate", "z", "scale", "slope"]
 OUTCOMES_FILE = "outcomes.csv.gz"
+FACTS = ("correct", "total", "metric_value", "status", "config_sha256", "gate_fingerprint")  # of one run
+# column of runs.csv -> the same in the last row of the run in epochs.csv
+LAST_EPOCH = {"epochs": "epoch", "correct": "test_correct", "total": "test_total", "metric_value": "test_metric"}
 PARTS = {  # of a count in the same row
     "epochs.csv": {"train_total": ["train_correct"], "test_total": ["test_correct", "test_top5_correct"]},
     "gates.csv": {"values": ["attenuated", "relatively_attenuated", "saturated"]},
@@ -29,8 +33,8 @@ class Records:
     """The frames of one comparison.
 
     Args:
-        runs: a row a place (arm, context, seed) whose cell has ended, with its accuracy in percent.
-        epochs, gates: of those cells, by cell and epoch (and site).
+        runs: a row a place (arm, context, seed) whose cell has ended; `value` is that of the design's metric.
+        epochs, gates: of those cells, by cell and epoch (and site); `value` likewise.
         curves: gate, z, scale s = 1 + g(z) and slope g'(z) of the gates whose curve was stored with the runs.
     """
 
@@ -59,7 +63,7 @@ def read_runs(folders: Sequence[Path]) -> pd.DataFrame:
     if all(frame.empty for frame in frames):
         raise DataError(f"{folders[0] / 'runs.csv'} holds no runs yet")
     runs = pd.concat(frames, ignore_index=True)
-    facts = runs.drop_duplicates(["cell", "correct", "total", "status", "config_sha256", "gate_fingerprint"])
+    facts = runs.drop_duplicates(["cell", *FACTS])
     twice = facts.loc[facts["cell"].duplicated(), "cell"]
     if len(twice):
         raise DataError(f"cell {twice.iloc[0]} ended differently in two of the folders; `bamgate study verify` each")
@@ -90,6 +94,7 @@ def read_records(folders: Sequence[Path], design: Design, runs: pd.DataFrame) ->
     """
     _require_places(folders, design, runs)
     placed = _placed(design, runs)
+    placed = placed.assign(value=pd.Series([value_of(row) for row in placed.to_dict("records")], dtype="float64"))
     cells = set(placed["cell"])
     known = set(runs["cell"])
     epochs = _table(folders, "epochs.csv", EPOCHS, ["cell", "epoch"], known)
@@ -97,7 +102,8 @@ def read_records(folders: Sequence[Path], design: Design, runs: pd.DataFrame) ->
     epochs = epochs[epochs["cell"].isin(cells)].reset_index(drop=True)
     gates = gates[gates["cell"].isin(cells)].reset_index(drop=True)
     _require_last_epochs(runs, epochs)
-    return Records(runs=placed, epochs=_with_accuracies(epochs), gates=gates, curves=_curves(folders))
+    epochs = epochs.assign(value=_values_of(epochs, design.metric))
+    return Records(runs=placed, epochs=epochs, gates=gates, curves=_curves(folders))
 
 
 def _require_places(folders: Sequence[Path], design: Design, runs: pd.DataFrame) -> None:
@@ -119,12 +125,12 @@ def _require_places(folders: Sequence[Path], design: Design, runs: pd.DataFrame)
 
 
 def _require_last_epochs(runs: pd.DataFrame, epochs: pd.DataFrame) -> None:
-    """DataError if runs.csv and the last row of a run in epochs.csv, two records of the same counts, differ."""
+    """DataError if runs.csv and the last row of a run in epochs.csv, two records of the same numbers, differ."""
     last = epochs.groupby("cell", sort=False).tail(1).set_index("cell")
     rows = runs[runs["cell"].isin(last.index)]
-    for name, of_epoch in (("epochs", "epoch"), ("correct", "test_correct"), ("total", "test_total")):
-        found = last.loc[rows["cell"], of_epoch].to_numpy()
-        wrong = rows[(rows[name].to_numpy() != found)]
+    for name, of_epoch in LAST_EPOCH.items():
+        said, found = (pd.Series(values.to_numpy()) for values in (rows[name], last.loc[rows["cell"], of_epoch]))
+        wrong = rows[((said != found).fillna(True) & ~(said.isna() & found.isna())).to_numpy(dtype=bool)]
         if len(wrong):
             row = wrong.iloc[0]
             raise DataError(
@@ -167,12 +173,11 @@ def _curves(folders: Sequence[Path]) -> pd.DataFrame:
     return pd.concat(found.values(), ignore_index=True) if found else pd.DataFrame(columns=CURVE_COLUMNS)
 
 
-def _with_accuracies(epochs: pd.DataFrame) -> pd.DataFrame:
-    shares = {
-        name: 100 * epochs[f"{split}_correct"].astype(float) / epochs[f"{split}_total"].astype(float)
-        for name, split in (("accuracy", "test"), ("train_accuracy", "train"))
-    }
-    return epochs.assign(**shares)
+def _values_of(epochs: pd.DataFrame, metric: Metric) -> "pd.Series[float]":
+    """The metric on the test set after each epoch."""
+    if metric.is_count:
+        return 100 * epochs["test_correct"].astype(float) / epochs["test_total"].astype(float)
+    return epochs["test_metric"].astype(float)
 
 
 def _placed(design: Design, runs: pd.DataFrame) -> pd.DataFrame:
@@ -185,8 +190,7 @@ def _placed(design: Design, runs: pd.DataFrame) -> pd.DataFrame:
     ranks = {name: placed[name].map({value: rank for rank, value in enumerate(known)}) for name, known in order.items()}
     keys = np.lexsort((placed["seed"].to_numpy(), ranks["arm"].to_numpy(), ranks["context"].to_numpy()))
     placed = placed.iloc[keys].reset_index(drop=True)
-    accuracy = 100 * placed["correct"].astype(float) / placed["total"].astype(float)
-    return placed.assign(accuracy=accuracy, seed=placed["seed"].astype(int))
+    return placed.assign(seed=placed["seed"].astype(int))
 
 
 class Outcomes:

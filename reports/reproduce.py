@@ -17,6 +17,7 @@ import pandas as pd
 
 from bamgate.errors import DataError
 from bamgate.record.collect import tables_are_current
+from bamgate.record.metric import one_metric
 from bamgate.record.tables import read_text
 from bamgate.reports.analysis import SCHEMA, analyse
 from bamgate.reports.build import frame_text, page_figure, pictures_of, provenance_of
@@ -78,18 +79,19 @@ def reproduce(folders: Sequence[Path], report: Path) -> Reproduction:
     """
     stored = read_stats(report / "stats.json")
     provenance = read_provenance(report / "provenance.json")
-    try:
-        design = Design.from_dict(stored.get("design", {}))
-    except DataError as error:
-        raise DataError(f"{report / 'stats.json'}: {error}") from None
     for part in folders:
         tables_are_current(part)  # or what contradicts the cells is named
     runs = read_runs(folders)
+    metric = one_metric(runs.to_dict("records"))
+    try:
+        design = Design.from_dict(stored.get("design", {}), metric)
+    except DataError as error:
+        raise DataError(f"{report / 'stats.json'}: {error}") from None
     records = read_records(folders, design, runs)
     found: dict[str, Any] = json.loads(json.dumps(analyse(design, records, Outcomes(folders))))
     unchecked = _without_images(stored, found)
     wording = _other_writer(stored, provenance)
-    comparison = _Comparison(without=frozenset() if stored["schema"] == SCHEMA else COLUMNS_OF_1)
+    comparison = _Comparison(without=COLUMNS_OF_1 if stored["schema"] == 1 else frozenset())
     _compare_designs(comparison, folders, design, runs)
     comparison.values("stats.json", *comparable(stored, found))
     figures = _compare_figures(comparison, report, design.shown, records, found)

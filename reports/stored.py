@@ -8,7 +8,8 @@ from bamgate.errors import DataError
 from bamgate.record.tables import read_text
 from bamgate.reports.analysis import SCHEMA
 
-# Version 1 held sentences, and English where there are codes now. Its numbers and names are compared all the same.
+# Version 2 did not name the metric: it was accuracy. Version 1 held sentences, and English where there are codes now.
+# Their numbers and names are compared all the same.
 WORDS_OF_1 = {
     *("sentence", "sure", "why", "status", "call", "what", "held", "family", "property", "confounds"),
     *("population", "these_population"),
@@ -37,7 +38,7 @@ def comparable(stored: dict[str, Any], found: dict[str, Any]) -> tuple[dict[str,
     """Both trees without what the stored version wrote as English or did not have."""
     if stored["schema"] == SCHEMA:
         return stored, found
-    kept = {**_without_words(stored), "schema": SCHEMA}
+    kept = {**(_without_words(stored) if stored["schema"] == 1 else stored), "schema": SCHEMA}
     return kept, _shared(kept, found)
 
 

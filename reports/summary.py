@@ -1,17 +1,23 @@
-"""The short answer after a run: accuracy by gate and seed, and what each gate did at each site."""
+"""The short answer after a run: the metric by gate and seed, and what each gate did at each site."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from bamgate.record.environment import EXECUTION
+from bamgate.record.metric import Metric, one_metric
 from bamgate.reports.frames import last_gates_frame, runs_frame
 
 
+def metric_in(folder: Path) -> Metric:
+    """What the runs are judged by; DataError if that is not one metric."""
+    return one_metric(runs_frame(folder).to_dict("records"))
+
+
 def accuracy_table(folder: Path) -> pd.DataFrame:
-    """A row a gate: accuracy in percent by seed (NaN: no such cell), then n, mean and SD over seeds (NaN for n = 1)."""
+    """A row a gate: the metric by seed (NaN: no such cell), then n, mean and SD over seeds (NaN for n = 1)."""
     runs = runs_frame(folder)
-    table = runs.pivot(index="gate", columns="seed", values="accuracy")
+    table = runs.pivot(index="gate", columns="seed", values="value")
     return table.assign(n=table.count(axis=1), mean=table.mean(axis=1), sd=table.std(axis=1, ddof=1))
 
 
@@ -28,8 +34,8 @@ def executions(folder: Path) -> pd.DataFrame:
 
 
 def paired_difference(folder: Path, gate: str, reference: str) -> pd.Series:
-    """Accuracy of `gate` minus that of `reference` in points, by seed, for the seeds that both have."""
-    table = runs_frame(folder).pivot(index="seed", columns="gate", values="accuracy")
+    """The metric of `gate` minus that of `reference`, by seed, for the seeds that both have."""
+    table = runs_frame(folder).pivot(index="seed", columns="gate", values="value")
     return (table[gate] - table[reference]).dropna()
 
 

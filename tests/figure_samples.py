@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bamgate.record.metric import ACCURACY, Metric
 from bamgate.record.tables import SCALE_EDGES
 
 GATES = {
@@ -33,6 +34,7 @@ class Design:
     reference: str = "sigmoid"
     rope: float = 0.3
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
+    metric: Metric = ACCURACY
     settings: dict[str, Any] = field(default_factory=dict)
     arm_settings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -76,11 +78,11 @@ def made(
         gate = "none" if arm == "no-attention" else arm
         beside = {"arm": arm, "context": context, "seed": run_seed, "cell": cell}
         runs.append(
-            {**beside, "status": "diverged" if failed else "finished", "accuracy": 10.0 if failed else curve[-1],
+            {**beside, "status": "diverged" if failed else "finished", "value": 10.0 if failed else curve[-1],
              "gate": gate, "attention": "none" if gate == "none" else "bam"}
         )  # fmt: skip
         rates = np.where(np.arange(epochs) < epochs / 2, 0.1, 0.01)
-        losses += [{"cell": cell, "epoch": e + 1, "lr": rates[e], "accuracy": curve[e]} for e in range(epochs)]
+        losses += [{"cell": cell, "epoch": e + 1, "lr": rates[e], "value": curve[e]} for e in range(epochs)]
         if gate != "none":
             gates += [
                 {"cell": cell, "epoch": e, "site": site, **_gate_row(arm, e / epochs, depth, rng, failed=failed)}
@@ -125,7 +127,7 @@ def statistics(records: Records, design: Design) -> dict[str, Any]:
 
 def _contrast(runs: pd.DataFrame, design: Design, context: str, arm: str) -> dict[str, Any]:
     good = runs[(runs["context"] == context) & (runs["status"] == "finished")]
-    table = good.pivot(index="seed", columns="arm", values="accuracy").reindex(columns=[arm, design.reference])
+    table = good.pivot(index="seed", columns="arm", values="value").reindex(columns=[arm, design.reference])
     d = (table[arm] - table[design.reference]).dropna()
     t, p = _t(d.to_list())
     beside = {"context": context, "arm": arm, "seeds": list(d.index), "differences": list(d), "holm_p": p}

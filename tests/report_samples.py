@@ -119,10 +119,10 @@ def _records(kind: str, design: Design, arms: dict[str, tuple[str | None, float]
         runs.append(_run(place, gate, 100 if diverged else correct, "diverged" if diverged else "finished", number))
         epochs += [_epoch(place, epoch, correct, rng) for epoch in range(1, LAST + 1)]
         gates += [] if gate is None else [_gate(place, gate, e, s, rng) for e in range(LAST + 1) for s in SITES]
-    frame = pd.DataFrame(runs, columns=[*RUNS, "accuracy"])
+    frame = pd.DataFrame(runs, columns=[*RUNS, "value"])
     return Records(
         runs=frame,
-        epochs=pd.DataFrame(epochs, columns=[*EPOCHS, "accuracy", "train_accuracy"]),
+        epochs=pd.DataFrame(epochs, columns=[*EPOCHS, "value"]),
         gates=pd.DataFrame(gates, columns=list(GATES)),
     )
 
@@ -158,14 +158,14 @@ def _run(place: Place, gate: str | None, correct: int, status: str, number: int)
         "design_sha256": "none" if gate is None else "d" * 8,
         "git_commit": "c0ffee",
         "env_id": "0123456789ab",
-        "accuracy": 100 * correct / IMAGES,
+        "value": 100 * correct / IMAGES,
     }
 
 
 def _epoch(place: Place, epoch: int, last: int, rng: np.random.Generator) -> dict[str, Any]:
     correct = last if epoch == LAST else round(last - 80 / epoch + rng.normal(0, 8))
     counts = {"train_correct": 9 * correct // 10, "train_total": IMAGES, "test_correct": correct, "test_total": IMAGES}
-    shares = {"accuracy": 100 * correct / IMAGES, "train_accuracy": 90 * correct / IMAGES}
+    shares = {"value": 100 * correct / IMAGES}
     return {"schema": 1, "cell": place.cell, "epoch": epoch, "lr": 0.1, **counts, **shares}
 
 

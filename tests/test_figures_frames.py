@@ -31,8 +31,8 @@ def small(accuracies: dict[str, list[float]]) -> tuple[Design, Records]:
     }.items():
         row = (records.runs["arm"] == arm) & (records.runs["seed"] == seed)
         lost = math.isnan(value)
-        records.runs.loc[row, ["accuracy", "status"]] = [10.0 if lost else value, "diverged" if lost else "finished"]
-        records.epochs.loc[records.epochs["cell"] == f"0-{arm}-{seed}", "accuracy"] = value
+        records.runs.loc[row, ["value", "status"]] = [10.0 if lost else value, "diverged" if lost else "finished"]
+        records.epochs.loc[records.epochs["cell"] == f"0-{arm}-{seed}", "value"] = value
     return design, records
 
 

@@ -36,8 +36,8 @@ def test_rows_stand_in_the_order_of_the_study_whatever_the_order_of_the_files(tm
     assert design.contexts == ("model=resnet20; reduction=4", "model=resnet20; reduction=16")
     found = list(zip(after.runs["context"], after.runs["arm"], after.runs["seed"], strict=True))
     assert found == [(c, a, s) for c in design.contexts for a in ("tanh", "sigmoid") for s in (0, 1)]
-    assert list(after.runs["accuracy"])[:2] == pytest.approx([90.07, 90.08])
-    assert list(after.epochs["accuracy"])[:1] == pytest.approx([(after.epochs["test_correct"].iloc[0]) / 100])
+    assert list(after.runs["value"])[:2] == pytest.approx([90.07, 90.08])
+    assert list(after.epochs["value"])[:1] == pytest.approx([(after.epochs["test_correct"].iloc[0]) / 100])
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import ClassVar
 from bamgate.errors import UsageError
 from bamgate.stats.effect import stochastic_superiority, wilson
 from bamgate.stats.exact import rank_differences
-from bamgate.stats.pairs import whole_numbers
+from bamgate.stats.pairs import finite_numbers, whole_numbers
 from bamgate.stats.result import Result
 from bamgate.stats.status import ARM_WITHOUT_RUNS, FEW_PAIRS, NO_RUNS
 
@@ -78,16 +78,19 @@ class WorstRank(Result):
     a12: float | None = None
 
 
-def worst_rank(treatment: Sequence[int | None], control: Sequence[int | None]) -> WorstRank:
+def worst_rank(
+    treatment: Sequence[float | None], control: Sequence[float | None], *, is_count: bool = True
+) -> WorstRank:
     """Compare two arms over the same seeds.
 
     Args:
-        treatment, control: number of correct images per seed; None if the run diverged.
+        treatment, control: one number per seed, of which more is better; None if the run diverged.
+        is_count: the numbers are images correct; otherwise they are values of a metric.
     """
     if len(treatment) != len(control):
         raise UsageError(f"pairs need the same seeds: {len(treatment)} treatment, {len(control)} control")
     finished = [value for value in (*treatment, *control) if value is not None]
-    whole_numbers("images correct", finished)
+    (whole_numbers if is_count else finite_numbers)("images correct" if is_count else "values", finished)
     # Ranks need no more than an order: any value below all others, and any difference beyond all others, will do.
     below = min(finished, default=0) - 1
     beyond = max(finished, default=0) - below + 1
@@ -103,7 +106,7 @@ def worst_rank(treatment: Sequence[int | None], control: Sequence[int | None]) -
     )
 
 
-def _difference(treatment: int | None, control: int | None, beyond: int) -> int:
+def _difference(treatment: float | None, control: float | None, beyond: float) -> float:
     """Treatment minus control; if only one of them diverged, larger than any other difference; 0 if both did."""
     if treatment is None or control is None:
         return beyond * ((control is None) - (treatment is None))

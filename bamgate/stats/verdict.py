@@ -80,6 +80,7 @@ def verdict(
     planning: Planning,
     equivalence_p: float | None = None,
     unit: str = "seed",
+    higher_is_better: bool = True,
 ) -> Verdict:
     """The verdict of treatment against control.
 
@@ -89,6 +90,7 @@ def verdict(
         holm_p: the p of `t`, adjusted in its family; None for a family of one.
         equivalence_p: the p of `equal`, adjusted in its family; None for a family of one.
         unit: what each of the n values of `t` belongs to: "seed" for pairs of runs, or "context".
+        higher_is_better: False if a difference below 0 is the better one.
 
     Raises:
         UsageError: `rope` is not that of `equal`.
@@ -106,7 +108,8 @@ def verdict(
         return Verdict(code=UNDECIDED, reason=NO_TEST, status=status, about=t.about, **numbers, **plan)
     within = equal.low is not None and equal.high is not None and -rope < equal.low and equal.high < rope
     within = within and (equivalence_p is None or equivalence_p < ALPHA)
-    code = _direction(t.low, t.high, rope) if p < ALPHA else None
+    gain = (t.low, t.high) if higher_is_better else (-t.high, -t.low)
+    code = _direction(*gain, rope) if p < ALPHA else None
     # A direction outranks equivalence: a difference may be real and too small to matter, and both are said.
     if code:
         reason = WITHIN_ROPE if within else REACHES_INTO_ROPE if code.endswith(NEGLIGIBLE) else BEYOND_ROPE
@@ -119,6 +122,7 @@ def verdict(
 
 
 def _direction(low: float, high: float, rope: float) -> str | None:
+    """By the interval of what is gained."""
     if low > 0:
         return BETTER if low > rope else BETTER + NEGLIGIBLE
     if high < 0:

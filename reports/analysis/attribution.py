@@ -3,14 +3,14 @@
 A pair counts where both gates are arms of one design: the same network, data and attention but for the gate.
 """
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from bamgate import stats
-from bamgate.reports.analysis.pairing import pair
+from bamgate.reports.analysis.pairing import LeftOut, pair
+from bamgate.reports.analysis.plain import Typed
 from bamgate.reports.design import Design
 from bamgate.reports.records import Records
-
-Plain = dict[str, Any]
 
 
 class Control(NamedTuple):
@@ -39,7 +39,24 @@ CONTROLS = (
 )
 
 
-def attribution(design: Design, records: Records) -> list[Plain]:
+@dataclass(frozen=True, kw_only=True)
+class Attribution(Typed):
+    """Two arms that carry a pair of control gates; p is corrected in a family of its own."""
+
+    context: str
+    property: str
+    gates: tuple[str, str]
+    treatment: str
+    control: str
+    seeds: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
+    differences: tuple[float, ...]
+    t: stats.PairedT
+    holm_p: float | None = None
+    family: int = 0
+
+
+def attribution(design: Design, records: Records) -> list[Attribution]:
     """A row for each pair of control gates that the study holds, in each context; p corrected over all of them."""
     rows = [
         _row(design, records, control, arms, context)
@@ -47,10 +64,8 @@ def attribution(design: Design, records: Records) -> list[Plain]:
         for control in CONTROLS
         if (arms := _arms_of(design, records, control, context))
     ]
-    adjusted = stats.holm({number: row["t"]["p"] for number, row in enumerate(rows)})
-    for number, row in enumerate(rows):
-        row |= {"holm_p": adjusted[number], "family": len(rows)}
-    return rows
+    adjusted = stats.holm({number: row.t.p for number, row in enumerate(rows)})
+    return [replace(row, holm_p=adjusted[number], family=len(rows)) for number, row in enumerate(rows)]
 
 
 def _arms_of(design: Design, records: Records, control: Control, context: str) -> tuple[str, str] | None:
@@ -65,16 +80,16 @@ def _arms_of(design: Design, records: Records, control: Control, context: str) -
     return None
 
 
-def _row(design: Design, records: Records, control: Control, arms: tuple[str, str], context: str) -> Plain:
+def _row(design: Design, records: Records, control: Control, arms: tuple[str, str], context: str) -> Attribution:
     paired = pair(design, records, *arms, context)
-    return {
-        "context": context,
-        "property": control.property,
-        "gates": [control.treatment, control.control],
-        "treatment": arms[0],
-        "control": arms[1],
-        "seeds": paired.seeds,
-        "left_out": list(paired.left_out),
-        "differences": [float(d) for d in paired.pairs.differences],
-        "t": stats.paired_t(paired.pairs).to_dict(),
-    }
+    return Attribution(
+        context=context,
+        property=control.property,
+        gates=(control.treatment, control.control),
+        treatment=arms[0],
+        control=arms[1],
+        seeds=tuple(paired.seeds),
+        left_out=paired.left_out,
+        differences=tuple(float(d) for d in paired.pairs.differences),
+        t=stats.paired_t(paired.pairs),
+    )

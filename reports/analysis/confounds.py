@@ -1,8 +1,10 @@
 """What a swap of gates changes besides the gate, named wherever the study's own runs cannot exclude it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bamgate.record.tables import context_values
+from bamgate.reports.analysis.attribution import Attribution
 from bamgate.reports.design import Design
 from bamgate.reports.gate_curves import FORMULAS
 from bamgate.reports.records import Records
@@ -11,10 +13,10 @@ Plain = dict[str, Any]
 WITHOUT_NORM = ("squeezenet", "vgg")  # networks in which no batch norm follows the scale
 
 
-def confounds(design: Design, records: Records, attribution: list[Plain]) -> list[Plain]:
+def confounds(design: Design, records: Records, attribution: Sequence[Attribution]) -> list[Plain]:
     """A code each, with what it is about; the gravest first."""
     runs = records.runs
-    separated = {name for row in attribution for name in row["property"].split("+")}
+    separated = {name for row in attribution for name in row.property.split("+")}
     varied = {name for context in design.contexts for name in context_values(context)}
     varied |= {name for settings in design.arm_settings.values() for name in settings}
     gates = {str(gate) for gate in runs["gate"]}

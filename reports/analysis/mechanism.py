@@ -1,16 +1,49 @@
 """What the gates did: figures by site at the end of training, over seeds."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from bamgate import stats
 from bamgate.reports.analysis.levels import level
+from bamgate.reports.analysis.plain import Typed
 from bamgate.reports.design import Design
 from bamgate.reports.records import Records
 
-Plain = dict[str, Any]
 SHARES = ("attenuated", "relatively_attenuated", "saturated")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site(Typed):
+    """What an arm's gate did at a site at the end of training; the last three are None without an object's place."""
+
+    context: str
+    arm: str
+    site: str
+    epoch: int
+    attenuated: stats.Level
+    relatively_attenuated: stats.Level
+    saturated: stats.Level
+    mean_slope: stats.Level
+    gradient_ratio: stats.Level
+    scale_mean: stats.Level
+    scale_low: stats.Level
+    scale_high: stats.Level
+    on_object: stats.Level | None
+    off_object: stats.Level | None
+    contrast: stats.Level | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learned(Typed):
+    """A parameter that a gate has learned at a site."""
+
+    context: str
+    arm: str
+    site: str
+    name: str
+    level: stats.Level
 
 
 def with_shares(gates: pd.DataFrame) -> pd.DataFrame:
@@ -29,26 +62,30 @@ def last_gates(records: Records) -> pd.DataFrame:
     return finished.merge(last, on="cell", how="inner", validate="many_to_many")
 
 
-def mechanism(design: Design, records: Records) -> list[Plain]:
+def mechanism(design: Design, records: Records) -> list[Site]:
     """A row for each arm, context and site that has a gate."""
     rows = []
     for (context, arm, site), group in _groups(design, last_gates(records)):
         on, off = group["on_object"], group["off_object"]
         seen = bool(on.notna().any())
         rows.append(
-            {
-                "context": context,
-                "arm": arm,
-                "site": site,
-                "epoch": int(group["epoch"].max()),
-                **{name: level(group[name]) for name in (*SHARES, "mean_slope", "gradient_ratio")},
-                "scale_mean": level(group["mean"]),
-                "scale_low": level(group["q05"]),
-                "scale_high": level(group["q95"]),
-                "on_object": level(on) if seen else None,
-                "off_object": level(off) if seen else None,
-                "contrast": level(on - off) if seen else None,
-            }
+            Site(
+                context=context,
+                arm=arm,
+                site=site,
+                epoch=int(group["epoch"].max()),
+                attenuated=level(group["attenuated"]),
+                relatively_attenuated=level(group["relatively_attenuated"]),
+                saturated=level(group["saturated"]),
+                mean_slope=level(group["mean_slope"]),
+                gradient_ratio=level(group["gradient_ratio"]),
+                scale_mean=level(group["mean"]),
+                scale_low=level(group["q05"]),
+                scale_high=level(group["q95"]),
+                on_object=level(on) if seen else None,
+                off_object=level(off) if seen else None,
+                contrast=level(on - off) if seen else None,
+            )
         )
     return rows
 
@@ -62,7 +99,7 @@ def _groups(design: Design, rows: pd.DataFrame) -> list[tuple[tuple[str, str, st
     return [((str(k[0]), str(k[1]), str(k[2])), groups[k]) for k in keys]
 
 
-def learned(design: Design, records: Records) -> list[Plain]:
+def learned(design: Design, records: Records) -> list[Learned]:
     """The parameters that gates have learned, over seeds."""
     rows = last_gates(records)
     rows = rows[rows["learned"].notna()]
@@ -70,7 +107,7 @@ def learned(design: Design, records: Records) -> list[Plain]:
     for (context, arm, site), group in _groups(design, rows):
         table = pd.DataFrame([_parameters(text) for text in group["learned"]])
         for name in sorted(table.columns):
-            found.append({"context": context, "arm": arm, "site": site, "name": name, "level": level(table[name])})
+            found.append(Learned(context=context, arm=arm, site=site, name=name, level=level(table[name])))
     return found
 
 

@@ -25,7 +25,7 @@ __all__ = ["FIGURES", "Design", "FigureSpec", "Records", "Stats", "plot_gates", 
 def _spec(module: ModuleType) -> FigureSpec:
     return FigureSpec(
         name=module.NAME,
-        title=module.TITLE,
+        title=module.title,
         frame=module.frame,
         draw=module.draw,
         caption=module.caption,

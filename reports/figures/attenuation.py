@@ -5,22 +5,18 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bamgate.reports.figures.drawing import arm_legend, shortened, wrapped
-from bamgate.reports.figures.lines import ALL_SITES, arm_lines, over_sites
+from bamgate.reports.figures.lines import arm_lines, over_sites
 from bamgate.reports.figures.panels import gate_rows, note_panels
-from bamgate.reports.figures.parts import Design, Records, Stats, names, one_seed_note, t_band, thinned
+from bamgate.reports.figures.parts import Design, Records, Stats, names, t_band, thinned
 from bamgate.reports.figures.style import new_figure, styled
-from bamgate.reports.words.numbers import seeds_text
+from bamgate.reports.words.figures import attenuation as words
+from bamgate.reports.words.figures.common import ALL_SITES, EPOCH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "attenuation"
-TITLE = "Attenuation and saturation over training"
-MEASURES = {
-    "attenuated": "attenuated:\ns below 1",
-    "relatively_attenuated": "below the\nsite's mean",
-    "saturated": "saturated:\nflat gate",
-}
+MEASURES = tuple(words.MEASURES)
 COLUMNS = ["context", "site", "sites", "measure", "arm", "epoch", "n", "mean", "low", "high"]
 
 
@@ -43,7 +39,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     places = list(dict.fromkeys(zip(frame["context"], frame["site"], strict=True)))
     figure = new_figure(5.3)
     grid = figure.subplots(len(MEASURES), len(places), sharex=True, sharey="row", squeeze=False)
-    for i, (measure, label) in enumerate(MEASURES.items()):
+    for i, measure in enumerate(MEASURES):
         for j, (context, site) in enumerate(places):
             axis = grid[i, j]
             here = (frame["context"] == context) & (frame["site"] == site) & (frame["measure"] == measure)
@@ -53,8 +49,8 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
             if i == 0:
                 axis.set_title(wrapped(shortened(context or site, 60), 76 // len(places)), fontweight="bold")
             if i == len(MEASURES) - 1:
-                axis.set_xlabel("epoch")
-        grid[i, 0].set_ylabel(f"{label}, %")
+                axis.set_xlabel(EPOCH)
+        grid[i, 0].set_ylabel(words.axis(measure))
     arm_legend(figure, [arm for arm in design.arms if arm in names(frame, "arm")], design)
     return figure
 
@@ -64,22 +60,20 @@ def _within(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(low=rows["low"].clip(lower=0), high=rows["high"].clip(upper=100))
 
 
+def title(design: Design) -> str:
+    return words.TITLE
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    means = " (each run's mean over its sites)" if ALL_SITES in names(frame, "site") else " by site"
-    return (
-        f"Share of the gates' values over training{means}: with a scale s below 1; with one below the site's own "
-        "mean, which a following layer may tell from attenuation no better; and where the gate is flat, its slope "
-        f"below 5 % of its steepest. Means over {seeds_text(frame['n'])}; bands, for {design.reference} and "
-        f"{design.headline}: 95 % t interval.{one_seed_note(frame['n'])}{note_panels(frame, design)}"
-    )
+    over = ALL_SITES in names(frame, "site")
+    text = words.caption(design.reference, design.headline, list(frame["n"]), over_sites=over)
+    return text + note_panels(frame, design)
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
     last = frame[(frame["measure"] == "attenuated") & frame["arm"].isin([design.reference, design.headline])]
     last = last.groupby(["context", "site", "arm"], sort=False).tail(1)
-    keys = zip(last["arm"], last["context"], last["site"], last["mean"], strict=True)
-    said = [f"{arm} {mean:.0f} % at {context or site}" for arm, context, site, mean in keys]
-    return f"Share of values with a scale below 1 at the end of training: {', '.join(said)}."
+    return words.alt((row.arm, row.context or row.site, row.mean) for row in last.itertuples())
 
 
 def applies(frame: pd.DataFrame) -> bool:

@@ -1,40 +1,41 @@
-"""Test accuracy over training, by arm."""
+"""The metric on the test set over training, by arm."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bamgate.record.metric import PERCENT, Metric
 from bamgate.reports.figures.drawing import end_labels, epoch_axis, shortened, wrapped
 from bamgate.reports.figures.parts import (
     Design,
     Records,
     Stats,
-    context_clause,
     in_order,
     left_out,
+    measure_of,
     names,
     of_cells,
-    one_seed_note,
     t_band,
     thinned,
 )
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, arm_styles, new_figure, styled
-from bamgate.reports.words.numbers import listed, seeds_text
+from bamgate.reports.words.figures import curves as words
+from bamgate.reports.words.figures.common import EPOCH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "curves"
-TITLE = "Learning curves"
 COLUMNS = ["context", "arm", "epoch", "n", "mean", "low", "high", "lr_drop"]
 TOGETHER = 3  # so many arms share a panel; more get a panel each, beside the reference
 MOST_PANELS = 20
-LONG = 10  # with more epochs than this the first tenth may leave the picture at the foot
+LONG = 10  # with more epochs than this the first tenth may leave the picture, at the worse end
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
-    """By context, arm and epoch: mean accuracy of the finished runs in percent, its 95 % t interval, n.
+    """By context, arm and epoch: mean of the metric over the finished runs, its 95 % t interval, n.
 
     `lr_drop` marks an epoch whose learning rate is half of a constant one before it, or less.
     """
@@ -44,7 +45,7 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     if rows.empty:
         return pd.DataFrame(columns=COLUMNS)
     drops = _lr_drops(rows)
-    bands = in_order(t_band(rows, ["context", "arm", "epoch"], "accuracy"), design, ["epoch"])
+    bands = in_order(t_band(rows, ["context", "arm", "epoch"], "value"), design, ["epoch"])
     bands = bands.assign(lr_drop=[key in drops for key in zip(bands["context"], bands["epoch"], strict=True)])
     return bands[bands["epoch"].isin(thinned(bands["epoch"])) | bands["lr_drop"]].reset_index(drop=True)[COLUMNS]
 
@@ -85,7 +86,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         here = frame[frame["context"] == context]
         here = here if arm is None else here[here["arm"].isin([design.reference, arm])]
         _panel(axis, here, design)
-        _limit(axis, frame if len(contexts) == 1 else frame[frame["context"] == context])
+        _limit(axis, frame if len(contexts) == 1 else frame[frame["context"] == context], design.metric)
         title = [shortened(context, 60)] * bool(context) + ([] if arm is None else [arm])
         colour = "black" if arm is None else arm_styles(design)[arm].colour
         axis.set_title(
@@ -98,9 +99,9 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
             axis.remove()
         elif i + columns >= len(panels):
             axis.tick_params(labelbottom=True)
-            axis.set_xlabel("epoch")
+            axis.set_xlabel(EPOCH)
     for axis in grid[: len(panels) : columns]:
-        axis.set_ylabel("test accuracy, %")
+        axis.set_ylabel(words.axis(measure_of(design)))
     for i, (axis, (context, arm)) in enumerate(zip(grid, panels, strict=False)):
         _name_lines(axis, frame[frame["context"] == context], design, every=arm is None, first=i == 0)
     return figure
@@ -131,13 +132,18 @@ def _panel(axis: "Axes", here: pd.DataFrame, design: Design) -> None:
     epoch_axis(axis, here["epoch"], label=False)
 
 
-def _limit(axis: "Axes", here: pd.DataFrame) -> None:
-    """From the lowest mean after the first tenth of a long training."""
+def _limit(axis: "Axes", here: pd.DataFrame, metric: Metric) -> None:
+    """From the worst mean after the first tenth of a long training; a percentage stays within what it can be."""
     first, last = here["epoch"].min(), here["epoch"].max()
     late = here[here["epoch"] >= first + (last - first) / 10] if last - first > LONG else here
-    low, high = late["mean"].min(), max(late["mean"].max(), late["high"].astype(float).max())
-    room = 0.06 * (high - low) or 1.0
-    axis.set_ylim(max(0.0, low - room), min(100.5, high + room))
+    low, high = late["mean"].min(), late["mean"].max()
+    if metric.higher_is_better:
+        high = max(high, late["high"].astype(float).max())
+    else:
+        low = min(low, late["low"].astype(float).min())
+    room = 0.06 * (high - low) or abs(high) / 10 or 1.0
+    bounds = (0.0, 100.5) if metric.unit == PERCENT else (-math.inf, math.inf)
+    axis.set_ylim(max(bounds[0], low - room), min(bounds[1], high + room))
 
 
 def _name_lines(axis: "Axes", here: pd.DataFrame, design: Design, *, every: bool, first: bool) -> None:
@@ -153,36 +159,42 @@ def _name_lines(axis: "Axes", here: pd.DataFrame, design: Design, *, every: bool
         ]
         end_labels(axis, ends, gap=7)
     elif first and design.reference in last.index:
+        # Where lines have left: at the foot, or at the top if the metric comes down.
+        rises = design.metric.higher_is_better
         text: dict[str, Any] = {
             "color": styles[design.reference].colour,
             "fontsize": SMALL,
             "ha": "right",
-            "va": "bottom",
+            "va": "bottom" if rises else "top",
         }
-        axis.text(0.98, 0.04, f"solid: {shortened(design.reference, 16)}", transform=axis.transAxes, **text)
+        axis.text(
+            0.98,
+            0.04 if rises else 0.96,
+            words.reference_line(shortened(design.reference, 16)),
+            transform=axis.transAxes,
+            **text,
+        )
+
+
+def title(design: Design) -> str:
+    return words.TITLE
 
 
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    text = (
-        f"Test accuracy over training: mean of the finished runs ({seeds_text(frame['n'])}), band: 95 % t interval of "
-        "the mean."
+    return words.caption(
+        list(frame["n"]),
+        measure_of(design),
+        beside=design.reference if len(names(frame, "arm")) > TOGETHER else "",
+        drops=bool(frame["lr_drop"].any()),
+        cut=frame["epoch"].max() - frame["epoch"].min() > LONG,
+        missing=[*left_out(design.contexts, frame, "context"), *left_out(design.arms, frame, "arm")],
     )
-    if len(names(frame, "arm")) > TOGETHER:
-        text += f" Each panel has one arm beside the reference {design.reference} (solid)."
-    text += one_seed_note(frame["n"])
-    if frame["lr_drop"].any():
-        text += " Dotted: the learning rate drops."
-    if frame["epoch"].max() - frame["epoch"].min() > LONG:
-        text += " What lies lowest in the first tenth of the training is cut off."
-    missing = [*left_out(design.contexts, frame, "context"), *left_out(design.arms, frame, "arm")]
-    return text + (f" Not shown, for want of finished runs or room: {listed(missing)}." if missing else "")
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
     last = frame.groupby(["context", "arm"], sort=False).tail(1)
-    keys = zip(last["context"], last["arm"], last["mean"], strict=True)
-    ends = [f"{arm} {mean:.2f} %{context_clause(context)}" for context, arm, mean in keys]
-    return f"Mean test accuracy by epoch; after epoch {int(frame['epoch'].max())}: {', '.join(ends)}."
+    ends = [(row.arm, row.context, row.mean) for row in last.itertuples()]
+    return words.alt(int(frame["epoch"].max()), ends, measure_of(design))
 
 
 def applies(frame: pd.DataFrame) -> bool:

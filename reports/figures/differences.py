@@ -5,25 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bamgate.reports.figures.drawing import padded, rope_band, rope_text, shortened, wrapped
-from bamgate.reports.figures.parts import Design, Records, Stats, context_clause, names, number, one_seed_note, places
+from bamgate.reports.figures.drawing import padded, rope_band, shortened, wrapped
+from bamgate.reports.figures.parts import Design, Records, Stats, finite, measure_of, names, number, places
 from bamgate.reports.figures.style import FAINT, INK, MUTED, SMALL, arm_styles, new_figure, styled
-from bamgate.reports.words.numbers import points, seeds_text
-from bamgate.reports.words.verdict import WORDS
+from bamgate.reports.words.figures import differences as words
+from bamgate.reports.words.figures.common import rope_text
+from bamgate.reports.words.measure import Measure
+from bamgate.reports.words.numbers import seeds_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "differences"
-TITLE = "The difference, seed by seed"
 COLUMNS = ["context", "kind", "arm", "seed", "value", "low", "high", "n", "verdict"]
 MOST_CONTEXTS = 8
 SIZE = 11
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
-    """Rows by kind: `run` (accuracy, percent), `diverged` (no value), `difference` (points) and `mean`.
+    """Rows by kind: `run` (the metric), `diverged` (no value), `difference` and `mean`.
 
     A mean has the bounds of its 95 % t interval, the pairs n and the verdict's code, if there is one.
     """
@@ -32,7 +33,7 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     for context in list(design.contexts)[:MOST_CONTEXTS]:
         here = runs[(runs["context"] == context) & runs["arm"].isin([design.reference, design.headline])]
         for run in here.itertuples():
-            kind, value = ("run", run.accuracy) if run.status == "finished" else ("diverged", None)
+            kind, value = ("run", run.value) if run.status == "finished" else ("diverged", None)
             rows.append({"context": context, "kind": kind, "arm": run.arm, "seed": run.seed, "value": value})
         rows += [row for contrast in stats["contrasts"] for row in _of_contrast(contrast, context, design.headline)]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -62,22 +63,21 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         left, right = grid[i // 2, 2 * (i % 2) : 2 * (i % 2) + 2]
         _slopes(left, frame, design, context)
         _differences(right, frame, design, context, limits)
-        _say_numbers(right, frame, context)
+        _say_numbers(right, frame, context, measure_of(design))
         left.set_title(wrapped(shortened(context, 60), 36), fontweight="bold")
         left.set_ylabel("" if i % 2 else left.get_ylabel())
     for i in range(len(contexts), 2 * rows):
         for axis in grid[i // 2, 2 * (i % 2) : 2 * (i % 2) + 2]:
             axis.remove()
-    figure.supxlabel(f"band: {rope_text(design.rope)}", fontsize=8.5, color=MUTED)
+    figure.supxlabel(words.band(design.rope, measure_of(design)), fontsize=8.5, color=MUTED)
     return figure
 
 
-def _say_numbers(axis: "Axes", frame: pd.DataFrame, context: str) -> None:
+def _say_numbers(axis: "Axes", frame: pd.DataFrame, context: str, measure: Measure) -> None:
     """Mean and interval, on the side of zero where the mean is not."""
-    (mean,) = _rows(frame, context, "mean").itertuples()
-    reach = f"\n{points(mean.low)} to {points(mean.high)}" if math.isfinite(mean.low) else ""
+    mean = _mean(frame, context)
     y, align = (0.99, "top") if mean.value <= 0 else (0.02, "bottom")
-    axis.text(0.03, y, f"{points(mean.value)}{reach}", transform=axis.transAxes, va=align, fontsize=SMALL)
+    axis.text(0.03, y, words.beside(mean, measure), transform=axis.transAxes, va=align, fontsize=SMALL)
 
 
 def _draw_one(frame: pd.DataFrame, design: Design, context: str) -> "Figure":
@@ -94,7 +94,9 @@ def _draw_one(frame: pd.DataFrame, design: Design, context: str) -> "Figure":
         _slopes(left, frame, design, context, size=SIZE)
         _differences(right, frame, design, context, _limits(frame, design), size=SIZE)
         _say_directions(right, design)
-        first, second = _headline(frame, design, context)
+        most = 15 if len(design.headline + design.reference) > 30 else 30
+        names_ = shortened(design.headline, most), shortened(design.reference, most)
+        first, second = words.heading(*names_, _mean(frame, context), measure_of(design))
         top.text(0.012, 0.94, first, va="top", fontsize=14, fontweight="bold")
         top.text(0.012, 0.04, second, va="bottom", fontsize=SIZE)
     return figure
@@ -108,26 +110,20 @@ def _say_directions(axis: "Axes", design: Design) -> None:
         "fontsize": 10,
         "ha": "left",
     }
-    arm = f"{design.headline} " * (len(design.headline) <= 8)
+    measure = measure_of(design)
+    up, down = words.directions(design.headline if len(design.headline) <= 8 else "", measure)
     for rise, align, text, colour in (
-        (27, "bottom", f"↑ {arm}better", INK),
-        (0, "center", wrapped(rope_text(design.rope), 12), MUTED),
-        (-27, "top", f"↓ {arm}worse", INK),
+        (27, "bottom", up, INK),
+        (0, "center", wrapped(rope_text(design.rope, measure), 12), MUTED),
+        (-27, "top", down, INK),
     ):
         axis.annotate(text, (1.03, 0), xytext=(0, rise), va=align, color=colour, annotation_clip=False, **place)
 
 
-def _headline(frame: pd.DataFrame, design: Design, context: str) -> tuple[str, str]:
-    """tanh − sigmoid: −3.42 points; and how sure that is: what the figure says in one look."""
-    (mean,) = _rows(frame, context, "mean").itertuples()
-    most = 15 if len(design.headline + design.reference) > 30 else 30
-    arms = f"{shortened(design.headline, most)} − {shortened(design.reference, most)}"
-    reach = f"95 % interval {points(mean.low)} to {points(mean.high)}" if math.isfinite(mean.low) else "no interval"
-    return f"{arms}: {points(mean.value)} points", f"{reach}, {seeds_text([mean.n])}{_verdict(mean)}"
-
-
-def _verdict(mean: Any) -> str:
-    return f": {WORDS[mean.verdict]}" if isinstance(mean.verdict, str) else ""
+def _mean(frame: pd.DataFrame, context: str) -> words.Mean:
+    (row,) = _rows(frame, context, "mean").to_dict("records")
+    verdict = row["verdict"] if isinstance(row["verdict"], str) else None
+    return words.Mean(context, float(row["value"]), finite(row["low"]), finite(row["high"]), int(row["n"]), verdict)
 
 
 def _rows(frame: pd.DataFrame, context: str, kind: str) -> pd.DataFrame:
@@ -144,7 +140,7 @@ def _limits(frame: pd.DataFrame, design: Design) -> tuple[float, float]:
 
 
 def _slopes(axis: "Axes", frame: pd.DataFrame, design: Design, context: str, size: float = 8.5) -> None:
-    """Accuracy by arm, a line a seed; a cross at the foot for a run that diverged."""
+    """The metric by arm, a line a seed; a cross at the foot for a run that diverged."""
     styles = arm_styles(design)
     arms = [design.reference, design.headline]
     runs = _rows(frame, context, "run").pivot(index="seed", columns="arm", values="value").reindex(columns=arms)
@@ -161,7 +157,7 @@ def _slopes(axis: "Axes", frame: pd.DataFrame, design: Design, context: str, siz
     axis.set_xticks([0, 1], [wrapped(shortened(arm, 24), 11 if size > 10 else 9) for arm in arms])
     for label, arm in zip(axis.get_xticklabels(), arms, strict=True):
         label.set(color=styles[arm].colour, fontweight="bold")
-    axis.set_ylabel("test accuracy, %")
+    axis.set_ylabel(words.value_axis(measure_of(design)))
 
 
 def _mark_lost(axis: "Axes", x: float, lost: int, size: float) -> None:
@@ -169,7 +165,7 @@ def _mark_lost(axis: "Axes", x: float, lost: int, size: float) -> None:
     if lost:
         foot: dict[str, Any] = {"transform": axis.get_xaxis_transform()}
         axis.plot([x], [0.0], "x", color=INK, markersize=7, clip_on=False, **foot)
-        axis.text(x, 0.035, f"{lost} diverged", ha="center", va="bottom", fontsize=max(8.0, size - 1), **foot)
+        axis.text(x, 0.035, words.diverged(lost), ha="center", va="bottom", fontsize=max(8.0, size - 1), **foot)
 
 
 def _differences(
@@ -186,12 +182,11 @@ def _differences(
     axis.plot([1], [mean.value], **{**style.point, "markersize": 11, "zorder": 4, "markeredgewidth": 1.2})
     axis.set_xlim(-0.55, 1.45)
     axis.set_ylim(*limits)
-    interval = "mean,\n95 % interval" if size > 10 else "mean"
-    known = "one seed:\nno interval" if len(seeds) == 1 else interval if math.isfinite(low) else "mean"
-    axis.set_xticks([0, 1], [seeds_text([len(seeds)]), known])
+    tick = words.mean_tick(len(seeds), known=math.isfinite(low), short=size <= 10)
+    axis.set_xticks([0, 1], [seeds_text([len(seeds)]), tick])
     axis.tick_params(axis="x", length=0)
-    arms = f"{design.headline} − {design.reference}, points"
-    axis.set_ylabel(arms if len(arms) <= 36 and size > 10 else "difference, points")
+    named = words.named_difference_axis(design.headline, design.reference, measure_of(design))
+    axis.set_ylabel(named if len(named) <= 36 and size > 10 else words.difference_axis(measure_of(design)))
     axis.yaxis.grid(True, color=FAINT, linewidth=0.6)
 
 
@@ -208,27 +203,27 @@ def _columns(values: pd.Series) -> list[float]:
     return [max(-0.45, min(0.45, place)) for place in places]
 
 
+def title(design: Design) -> str:
+    return words.TITLE
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
     means = frame[frame["kind"] == "mean"]
-    text = (
-        f"Left: test accuracy after the last epoch, a line a seed, from {design.reference} to {design.headline}. "
-        f"Right: the differences, a point a seed, with their mean and its 95 % t interval "
-        f"({seeds_text(means['n'])}). Zero is {design.reference}; the band is {rope_text(design.rope)}."
+    return words.caption(
+        design.headline,
+        design.reference,
+        list(means["n"]),
+        design.rope,
+        measure_of(design),
+        lost=bool((frame["kind"] == "diverged").any()),
+        missing=[context for context in design.contexts if context not in set(means["context"])],
     )
-    if (frame["kind"] == "diverged").any():
-        text += " Runs that diverged are marked at the foot; their seeds have no pair."
-    text += one_seed_note(means["n"])
-    missing = [c for c in design.contexts if c not in set(means["context"])]
-    return text + (f" Not shown, for want of pairs or room: {', '.join(missing)}." if missing and any(missing) else "")
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
-    said = []
-    for mean in frame[frame["kind"] == "mean"].itertuples():
-        reach = f"95 % interval {points(mean.low)} to {points(mean.high)}" if math.isfinite(mean.low) else "no interval"
-        place, seeds = context_clause(mean.context), seeds_text([mean.n])
-        said.append(f"{points(mean.value)} points{place} ({reach}, {seeds}){_verdict(mean)}")
-    return f"{design.headline} minus {design.reference}: {'; '.join(said)}."
+    contexts = names(frame[frame["kind"] == "mean"], "context")
+    means = [_mean(frame, context) for context in contexts]
+    return words.alt(design.headline, design.reference, means, measure_of(design))
 
 
 def applies(frame: pd.DataFrame) -> bool:

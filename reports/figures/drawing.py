@@ -9,7 +9,7 @@ import numpy as np
 
 from bamgate.reports.figures.parts import Design
 from bamgate.reports.figures.style import INK, ROPE, SMALL, ArmStyle, arm_styles
-from bamgate.reports.words.numbers import NBSP, margin
+from bamgate.reports.words.figures.common import EPOCH, reference_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 # Under a text on lines and bands. A rim around the letters would turn the text of an SVG into shapes.
 PLATE: dict[str, Any] = {"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.2}
-
-
-def rope_text(rope: float) -> str:
-    """What the band around zero means."""
-    return f"{margin(rope)}: too small to matter".replace(NBSP, " ")  # it may be folded there
 
 
 def rope_band(axis: "Axes", rope: float, *, along: str) -> None:
@@ -104,7 +99,7 @@ def legend_handle(make: Any, style: ArmStyle, label: str, *, lines: bool) -> Any
 
 
 def _named(arm: str, design: Design) -> str:
-    return f"{arm} (reference)" if arm == design.reference else arm
+    return reference_label(arm) if arm == design.reference else arm
 
 
 def wrapped(text: str, width: int) -> str:
@@ -135,7 +130,7 @@ def epoch_axis(axis: "Axes", epochs: Iterable[float], *, label: bool = True) -> 
     axis.set_xlim(low - room, high + room)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True))
     if label:
-        axis.set_xlabel("epoch")
+        axis.set_xlabel(EPOCH)
 
 
 def plain_log_ticks(axis: Any, low: float, high: float) -> None:

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bamgate.reports.figures.drawing import shortened, wrapped
-from bamgate.reports.figures.parts import Design, Records, Stats, context_clause, in_order, names, number
+from bamgate.reports.figures.parts import Design, Records, Stats, in_order, left_out, names, number
 from bamgate.reports.figures.style import FAINT, SMALL, arm_styles, new_figure, styled
+from bamgate.reports.words.figures import failures as words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "failures"
-TITLE = "Runs that diverged"
 COLUMNS = ["context", "arm", "failed", "n", "share", "low", "high"]
 
 
@@ -44,7 +44,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     for axis, context in zip(grid, contexts, strict=True):
         _shares(axis, frame[frame["context"] == context], design)
         axis.set_title(wrapped(shortened(context, 80), 80), fontweight="bold")
-    grid[-1].set_xlabel("runs that diverged, %")
+    grid[-1].set_xlabel(words.AXIS)
     return figure
 
 
@@ -55,9 +55,8 @@ def _shares(axis: "Axes", rows: pd.DataFrame, design: Design) -> None:
         style = styles[row.arm]
         axis.plot([row.low, row.high], [y, y], color=style.colour, linewidth=3.4, solid_capstyle="butt", alpha=0.45)
         axis.plot([row.share], [y], **{**style.point, "markersize": 8}, clip_on=False, zorder=3)
-        axis.text(
-            1.02, y, f"{row.failed} of {row.n}", transform=axis.get_yaxis_transform(), va="center", fontsize=SMALL
-        )
+        share = words.share(row.failed, row.n)
+        axis.text(1.02, y, share, transform=axis.get_yaxis_transform(), va="center", fontsize=SMALL)
     axis.set_yticks(range(len(rows)), [shortened(arm, 30) for arm in rows["arm"]])
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.tick_params(axis="y", length=0)
@@ -65,17 +64,17 @@ def _shares(axis: "Axes", rows: pd.DataFrame, design: Design) -> None:
     axis.xaxis.grid(True, color=FAINT, linewidth=0.6)
 
 
+def title(design: Design) -> str:
+    return words.TITLE
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    text = "Share of the ended runs whose loss was no longer finite, with its Wilson 95 % interval."
-    missing = [context for context in design.contexts if context not in names(frame, "context")]
-    return text + (" Only contexts in which a run diverged." if missing else "")
+    return words.caption(some_contexts=bool(left_out(design.contexts, frame, "context")))
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
     failed = frame[frame["failed"] > 0]
-    keys = zip(failed["arm"], failed["context"], failed["failed"], failed["n"], strict=True)
-    said = [f"{arm} {k} of {n}{context_clause(context)}" for arm, context, k, n in keys]
-    return f"Runs that diverged: {', '.join(said)}."
+    return words.alt((row.arm, row.context, row.failed, row.n) for row in failed.itertuples())
 
 
 def applies(frame: pd.DataFrame) -> bool:

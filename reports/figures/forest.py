@@ -1,34 +1,28 @@
 """All comparisons in one list: every arm, or every context, against the reference, and what they come to together."""
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bamgate.reports.figures.drawing import clipped_interval, padded, rope_band, rope_text, shortened, wrapped
-from bamgate.reports.figures.parts import Design, Records, Stats, number, one_seed_note
+from bamgate.reports.figures.drawing import clipped_interval, padded, rope_band, shortened, wrapped
+from bamgate.reports.figures.parts import Design, Records, Stats, finite, measure_of, number
 from bamgate.reports.figures.style import MUTED, SMALL, arm_styles, new_figure, styled
-from bamgate.reports.words.numbers import p_cell, points, seeds_text
+from bamgate.reports.words.figures import forest as words
+from bamgate.reports.words.measure import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "forest"
-TITLE = "Every comparison with the reference"
 COLUMNS = ["row", "group", "kind", "context", "arm", "seed", "mean", "low", "high", "n", "holm_p"]
 COLUMNS_AT = (0.14, 0.56, 0.76, 1.0)  # right ends of the numbers, as shares of their part of the figure
-GROUPS = {
-    "contexts": "{headline} − {reference}, by context",
-    "arms": "each arm − {reference}",
-    "across": "mean over the contexts",
-}
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     """Rows by kind, `row` numbering the lines from the top.
 
-    `contrast`: mean difference in points, 95 % t interval, n pairs, Holm's p; `seed`: one difference (in `mean`).
+    `contrast`: mean difference, 95 % t interval, n pairs, Holm's p; `seed`: one difference (in `mean`).
     With several contexts also, over these: `these` (the mean over the contexts at hand), `new` (the mean over
     contexts like them, n contexts) and `prediction` (where the difference in one more context is expected).
     """
@@ -100,15 +94,14 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     rope_band(axis, design.rope, along="x")
     for y, rows in lines:
         _draw_line(axis, rows, y, design)
-        _numbers(beside, rows, y)
+        _numbers(beside, rows, y, measure_of(design))
     _headings(axis, beside, lines, design)
     labels = [_label(rows, design) for _, rows in lines]
     axis.set_yticks([y for y, _ in lines], labels)
     axis.tick_params(axis="y", length=0)
     axis.spines["left"].set_visible(False)
-    axis.set_xlabel(
-        f"points of accuracy more (right) or fewer (left) than {design.reference}\nband: {rope_text(design.rope)}"
-    )
+    said = words.axis(design.reference, design.rope, measure_of(design)).splitlines()
+    axis.set_xlabel("\n".join(wrapped(line, 90) for line in said))
     return figure
 
 
@@ -148,19 +141,16 @@ def _draw_line(axis: "Axes", rows: pd.DataFrame, y: float, design: Design) -> No
     axis.plot([mean["mean"]], [y], **{**style.point, "markersize": size, "zorder": 4})
 
 
-def _numbers(axis: "Axes", rows: pd.DataFrame, y: float) -> None:
+def _numbers(axis: "Axes", rows: pd.DataFrame, y: float, measure: Measure) -> None:
     """Right of the picture: mean and interval, n, Holm's p."""
     row = rows[rows["kind"].isin(["contrast", "new"])].iloc[0]
-    low, high = number(row["low"]), number(row["high"])
-    reach = f"{points(low)} to {points(high)}" if math.isfinite(low) else "no interval"
-    texts = (
-        points(row["mean"]),
-        reach,
-        str(int(row["n"])),
-        p_cell(None if math.isnan(number(row["holm_p"])) else row["holm_p"]),
-    )
+    texts = words.cells(_line(row), int(row["n"]), finite(row["holm_p"]), measure)
     for x, text in zip(COLUMNS_AT, texts, strict=True):
         axis.text(x, y, text, transform=axis.get_yaxis_transform(), va="center", ha="right", fontsize=SMALL)
+
+
+def _line(row: Any) -> words.Line:
+    return words.Line(float(row["mean"]), finite(row["low"]), finite(row["high"]))
 
 
 def _headings(axis: "Axes", beside: "Axes", lines: list[tuple[float, pd.DataFrame]], design: Design) -> None:
@@ -172,10 +162,9 @@ def _headings(axis: "Axes", beside: "Axes", lines: list[tuple[float, pd.DataFram
         if group in said:
             continue
         said.add(group)
-        title = GROUPS[group].format(headline=shortened(design.headline, 20), reference=shortened(design.reference, 20))
-        axis.text(0, y - 0.8, title, transform=axis.get_yaxis_transform(), fontweight="bold", **place)
-        heads = ("mean", "95 % interval", "contexts" if group == "across" else "seeds", "p (Holm)")
-        for x, head in zip(COLUMNS_AT, heads, strict=True):
+        heading = words.group_title(group, shortened(design.headline, 20), shortened(design.reference, 20))
+        axis.text(0, y - 0.8, heading, transform=axis.get_yaxis_transform(), fontweight="bold", **place)
+        for x, head in zip(COLUMNS_AT, words.heads(group), strict=True):
             beside.text(x, y - 0.8, head, transform=beside.get_yaxis_transform(), ha="right", color=MUTED, **place)
 
 
@@ -184,29 +173,25 @@ def _label(rows: pd.DataFrame, design: Design) -> str:
     return wrapped(shortened(first["context"] if first["group"] == "contexts" else first["arm"], 60), 30)
 
 
+def title(design: Design) -> str:
+    return words.TITLE
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    contrasts = frame[frame["kind"] == "contrast"]
-    text = (
-        f"Differences in test accuracy from {design.reference}, paired by seed ({seeds_text(contrasts['n'])}): small "
-        f"points are seeds, large ones means, bars 95 % t intervals. Grey: {rope_text(design.rope)}. "
-        "p is Holm's over the family."
-    )
-    text += one_seed_note(contrasts["n"])
-    if (frame["group"] == "across").any():
-        text += (
-            " Over several contexts the thick bar holds for the mean over these, the thin one for the mean over "
-            "contexts like them, the hairline for one new context (prediction interval)."
-        )
-    return text
+    ns = list(frame.loc[frame["kind"] == "contrast", "n"])
+    across = bool((frame["group"] == "across").any())
+    return words.caption(design.reference, ns, design.rope, measure_of(design), across=across)
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
-    said = []
-    for row in frame[frame["kind"].isin(["contrast", "new"])].itertuples():
-        name = row.context if row.group == "contexts" else f"{row.arm}{' over all contexts' * (row.group == 'across')}"
-        reach = f" ({points(number(row.low))} to {points(number(row.high))})" if math.isfinite(number(row.low)) else ""
-        said.append(f"{name} {points(row.mean)}{reach}")
-    return f"Difference from {design.reference} in points, with 95 % interval: {'; '.join(said)}."
+    rows = frame[frame["kind"].isin(["contrast", "new"])].to_dict("records")
+    return words.alt(design.reference, [(_name(row), _line(row)) for row in rows], measure_of(design))
+
+
+def _name(row: Any) -> str:
+    if row["group"] == "contexts":
+        return str(row["context"])
+    return words.over_contexts(row["arm"]) if row["group"] == "across" else str(row["arm"])
 
 
 def applies(frame: pd.DataFrame) -> bool:

@@ -7,24 +7,20 @@ import pandas as pd
 
 from bamgate.config import WITHOUT_GATE
 from bamgate.config.gate_names import is_code
+from bamgate.record.metric import ACCURACY
 from bamgate.reports.figures.drawing import legend_handle, shortened
 from bamgate.reports.figures.parts import Design, Records, Stats, names
 from bamgate.reports.figures.style import FAINT, MUTED, SMALL, ArmStyle, arm_styles, new_figure, save_as, styled
 from bamgate.reports.gate_curves import gate_curves
-from bamgate.reports.words.numbers import listed
+from bamgate.reports.words.figures import gates as words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "gates"
-TITLE = "The gates"
 COLUMNS = ["arm", "gate", "z", "scale", "slope"]
 LONGEST = 40  # characters of a name in the legend
-PANELS = (
-    ("scale", "scale s(z) = 1 + g(z)", "What the feature is multiplied by"),
-    ("slope", "slope g'(z)", "What the logit can learn from"),
-)
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
@@ -66,6 +62,7 @@ class _Names:
     rope, contexts, seeds = 1.0, ("",), ()
 
     def __init__(self, gates: list[str]) -> None:
+        self.metric = ACCURACY
         self.settings: dict[str, Any] = {}
         self.arm_settings: dict[str, dict[str, Any]] = {}
         self.arms, self.reference, self.headline = gates, gates[0], gates[-1]
@@ -77,7 +74,7 @@ def _draw(curves: pd.DataFrame, styles: dict[str, ArmStyle]) -> "Figure":
     gates = names(curves, "gate")
     columns = 4 if max(map(len, gates)) <= 20 else 2
     figure = new_figure(3.1 + 0.22 * -(-len(gates) // columns))
-    for axis, (column, label, title) in zip(figure.subplots(1, 2), PANELS, strict=True):
+    for axis, (column, (label, heading)) in zip(figure.subplots(1, 2), words.PANELS.items(), strict=True):
         for gate in reversed(gates):
             curve = curves[curves["gate"] == gate]
             mark: dict[str, Any] = {
@@ -94,8 +91,8 @@ def _draw(curves: pd.DataFrame, styles: dict[str, ArmStyle]) -> "Figure":
                 markevery=_marks(len(curve), gates.index(gate)),
                 linewidth=1.8,
             )
-        axis.set(xlabel="logit z", ylabel=label)
-        axis.set_title(title, fontweight="bold")
+        axis.set(xlabel=words.LOGIT, ylabel=label)
+        axis.set_title(heading, fontweight="bold")
         axis.grid(True, color=FAINT, linewidth=0.6)
         axis.margins(x=0)
         if column == "scale":
@@ -114,38 +111,34 @@ def _mark_identity(axis: "Axes") -> None:
     """The line s = 1, where the feature passes as it is."""
     axis.axhline(1, color=MUTED, linewidth=1, zorder=1)
     place: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "ha": "right", "color": MUTED, "fontsize": SMALL}
-    axis.text(0.99, 1.02, "above 1: amplified", va="bottom", **place)
-    axis.text(0.99, 0.98, "below 1: attenuated", va="top", **place)
+    axis.text(0.99, 1.02, words.AMPLIFIED, va="bottom", **place)
+    axis.text(0.99, 0.98, words.ATTENUATED, va="top", **place)
+
+
+def title(design: Design) -> str:
+    return words.TITLE
 
 
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    text = (
-        "Left: the scale s(z) = 1 + g(z) by which a feature is multiplied, over the logit z; right: its slope, by "
-        "which the gradient that reaches the logit is multiplied."
-    )
-    if any(gate == "learned-depth" or is_code(gate) for gate in names(frame, "gate")):
-        text += " A gate that learns is drawn as it starts."
+    drawn = names(frame, "gate")
     there = dict.fromkeys(zip(frame["arm"], frame["gate"], strict=True))
-    other = [f"{gate} is {arm}'s gate" for arm, gate in there if arm != gate]
-    text += f" {listed(other)}." if other else ""
-    drawn = set(names(frame, "gate"))
     lacking = [arm for arm in design.arms if (gate := _gate_of(design, arm)) and gate not in drawn]
-    return text + (f" Not drawn, since no run has stored the curve of its gate: {listed(lacking)}." if lacking else "")
+    learns = any(gate == "learned-depth" or is_code(gate) for gate in drawn)
+    return words.caption([(arm, gate) for arm, gate in there if arm != gate], lacking, learns=learns)
 
 
 def _gate_of(design: Design, arm: str) -> str:
-    """The gate that an arm declares, its name where it declares nothing; empty without attention."""
+    """The gate that an arm declares, its name if it declares nothing; empty without attention."""
     settings = {**design.settings, **design.arm_settings.get(arm, {})}
     return "" if settings.get("attention") in WITHOUT_GATE else str(settings.get("gate", arm))
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
-    said = []
-    for gate in names(frame, "gate"):
-        curve = frame[frame["gate"] == gate]
-        low, high = curve["scale"].min(), curve["scale"].max()
-        said.append(f"{gate} {low:.2f} to {high:.2f}, steepest slope {curve['slope'].max():.2f}")
-    return f"Scale of each gate for logits from −6 to 6: {'; '.join(said)}."
+    curves = frame.groupby("gate", sort=False)
+    return words.alt(
+        words.Reach(str(gate), curve["scale"].min(), curve["scale"].max(), curve["slope"].max())
+        for gate, curve in curves
+    )
 
 
 def applies(frame: pd.DataFrame) -> bool:

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bamgate.reports.figures.drawing import arm_legend, plain_log_ticks, shortened, wrapped
-from bamgate.reports.figures.lines import ALL_SITES, arm_lines, over_sites
+from bamgate.reports.figures.lines import arm_lines, over_sites
 from bamgate.reports.figures.panels import gate_rows, note_panels
 from bamgate.reports.figures.parts import Design, Records, Stats, names, thinned
 from bamgate.reports.figures.style import new_figure, styled
-from bamgate.reports.words.numbers import seeds_text
+from bamgate.reports.words.figures import gradient as words
+from bamgate.reports.words.figures.common import ALL_SITES, EPOCH
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "gradient"
-TITLE = "Gradient in the attention"
 COLUMNS = ["context", "site", "sites", "arm", "epoch", "n", "median", "low", "high"]
 
 
@@ -49,29 +49,27 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     for axis, (context, site) in zip(grid, places, strict=True):
         arm_lines(axis, frame[(frame["context"] == context) & (frame["site"] == site)], design, "median")
         axis.set_title(wrapped(shortened(context or site, 60), 76 // len(places)), fontweight="bold")
-        axis.set_xlabel("epoch")
+        axis.set_xlabel(EPOCH)
     plain_log_ticks(grid[0].yaxis, *grid[0].get_ylim())
-    grid[0].set_ylabel("gradient in the attention\nover that in the trunk")
+    grid[0].set_ylabel(words.AXIS)
     arm_legend(figure, [arm for arm in design.arms if arm in names(frame, "arm")], design)
     return figure
 
 
+def title(design: Design) -> str:
+    return words.TITLE
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    means = ", the mean over its sites" if ALL_SITES in names(frame, "site") else ", by site"
-    return (
-        "Norm of the loss's gradient in the attention's parameters over that in the trunk, on the probe images"
-        f"{means}; logarithmic. Lines: median of {seeds_text(frame['n'])}; bands, for {design.reference} and "
-        f"{design.headline}: from the smallest to the largest. A gate that lets no gradient through has no line."
-        f"{note_panels(frame, design)}"
-    )
+    over = ALL_SITES in names(frame, "site")
+    text = words.caption(design.reference, design.headline, list(frame["n"]), over_sites=over)
+    return text + note_panels(frame, design)
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
     last = frame[frame["arm"].isin([design.reference, design.headline])]
     last = last.groupby(["context", "site", "arm"], sort=False).tail(1)
-    keys = zip(last["arm"], last["context"], last["site"], last["median"], strict=True)
-    said = [f"{arm} {ratio:.2g} at {context or site}" for arm, context, site, ratio in keys]
-    return f"Gradient norm in the attention relative to the trunk's at the end of training: {', '.join(said)}."
+    return words.alt((row.arm, row.context or row.site, row.median) for row in last.itertuples())
 
 
 def applies(frame: pd.DataFrame) -> bool:

@@ -7,11 +7,10 @@ import pandas as pd
 from bamgate.reports.figures.drawing import epoch_axis
 from bamgate.reports.figures.parts import Design, names
 from bamgate.reports.figures.style import FAINT, arm_styles
+from bamgate.reports.words.figures.common import ALL_SITES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-ALL_SITES = "mean over sites"
 
 
 def over_sites(rows: pd.DataFrame, design: Design, columns: list[str]) -> pd.DataFrame:

@@ -4,26 +4,25 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bamgate.reports.figures.drawing import arm_legend, padded, rope_band, rope_text, shortened, wrapped
+from bamgate.reports.figures.drawing import arm_legend, padded, rope_band, shortened, wrapped
 from bamgate.reports.figures.parts import (
     Design,
     Records,
     Stats,
-    context_clause,
     in_order,
     left_out,
+    measure_of,
     names,
     of_cells,
     places,
 )
 from bamgate.reports.figures.style import BASE, FAINT, arm_styles, new_figure, styled
-from bamgate.reports.words.numbers import listed, points
+from bamgate.reports.words.figures import mechanism as words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "mechanism"
-TITLE = "Accuracy and attenuation, run by run"
 COLUMNS = ["context", "arm", "seed", "attenuated", "difference"]
 MOST_CONTEXTS = 6
 ASIDE = 0.018
@@ -33,7 +32,7 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     """A row a run of an arm other than the reference, where both runs of the seed finished.
 
     `attenuated`: share of values with s < 1 after the last epoch, percent, mean over the run's sites; `difference`:
-    accuracy minus the reference's with the same seed, points.
+    the metric minus the reference's with the same seed.
     """
     gates = of_cells(records.gates, records, design)
     gates = gates[gates["epoch"] == gates.groupby("cell")["epoch"].transform("max")]
@@ -42,9 +41,9 @@ def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
     share = share.groupby(keys, sort=False)["attenuated"].mean().reset_index()
     runs = places(records, design)
     runs = runs[(runs["status"] == "finished") & runs["context"].isin(list(design.contexts)[:MOST_CONTEXTS])]
-    base = runs.loc[runs["arm"] == design.reference, ["context", "seed", "accuracy"]]
+    base = runs.loc[runs["arm"] == design.reference, ["context", "seed", "value"]]
     both = runs.merge(base, on=["context", "seed"], suffixes=("", "_reference")).merge(share, on=keys)
-    both = both.assign(difference=both["accuracy"] - both["accuracy_reference"])
+    both = both.assign(difference=both["value"] - both["value_reference"])
     both = both[both["arm"] != design.reference].dropna(subset=["attenuated", "difference"])
     return in_order(both, design, ["seed"])[COLUMNS]
 
@@ -75,10 +74,9 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         axis.tick_params(labelbottom=True)
     grid[0].set_xlim(-0.04 * right, 1.04 * right)
     grid[0].set_ylim(*padded([*frame["difference"], -design.rope, design.rope]))
-    figure.supxlabel(
-        f"share of scales below 1 at the end of training, %\ngrey band: {rope_text(design.rope)}", fontsize=BASE
-    )
-    figure.supylabel(f"accuracy − {shortened(design.reference, 24)}'s, points", fontsize=BASE)
+    measure = measure_of(design)
+    figure.supxlabel(words.share_axis(design.rope, measure), fontsize=BASE)
+    figure.supylabel(words.difference_axis(shortened(design.reference, 24), measure), fontsize=BASE)
     arm_legend(figure, names(frame, "arm"), design, lines=False, columns=6, place="outside upper left")
     return figure
 
@@ -89,27 +87,28 @@ def _never(frame: pd.DataFrame) -> list[str]:
     return [arm for arm in names(frame, "arm") if most[arm] == 0]
 
 
+def title(design: Design) -> str:
+    return words.title(measure_of(design))
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    text = (
-        f"Each point is a run ({len(frame)}): its accuracy minus that of {design.reference} with the same seed, "
-        "against the share of its gates' values below 1 after the last epoch, the mean over sites. Runs differ in "
-        f"more than this share: a hint, no proof. Grey: {rope_text(design.rope)}."
-    )
-    if len(_never(frame)) > 1:
-        text += " Arms without any value below 1 are drawn side by side, all of them are at 0."
     others = [arm for arm in design.arms if arm != design.reference]
     missing = [*left_out(design.contexts, frame, "context"), *left_out(others, frame, "arm")]
-    return text + (f" Not shown (no gate, no finished pair, or no room): {listed(missing)}." if missing else "")
+    return words.caption(
+        design.reference,
+        len(frame),
+        design.rope,
+        measure_of(design),
+        side_by_side=len(_never(frame)) > 1,
+        missing=missing,
+    )
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
     means = frame.groupby(["context", "arm"], sort=False)[["attenuated", "difference"]].mean().reset_index()
-    said = [
-        f"{row.arm} {row.attenuated:.0f} % and {points(row.difference)} points{context_clause(row.context)}"
-        for row in means.itertuples()
-        if row.arm == design.headline or len(means) <= 8
-    ]
-    return f"Share of values below 1 and accuracy difference from {design.reference}, means by arm: {'; '.join(said)}."
+    shown = [row for row in means.itertuples() if row.arm == design.headline or len(means) <= 8]
+    rows = [(row.arm, row.context, row.attenuated, row.difference) for row in shown]
+    return words.alt(design.reference, rows, measure_of(design))
 
 
 def applies(frame: pd.DataFrame) -> bool:

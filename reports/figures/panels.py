@@ -12,7 +12,7 @@ import pandas as pd
 from bamgate.reports.figures.drawing import shortened, wrapped
 from bamgate.reports.figures.parts import Design, Records, left_out, main_arms, names, of_cells
 from bamgate.reports.figures.style import BASE, SMALL, arm_styles, new_figure
-from bamgate.reports.words.numbers import listed
+from bamgate.reports.words.figures.common import NO_GATE, not_shown, sites_note
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,12 +97,7 @@ def _grid(
 
 def note_panels(frame: pd.DataFrame, design: Design) -> str:
     """Which sites, contexts and arms are not in the picture."""
-    said = []
-    shown = frame.groupby("context", sort=False)["site"].nunique()
-    there = frame.groupby("context", sort=False)["sites"].max()
-    if (there > shown).any():
-        said.append(f"{int(shown.max())} of {int(there.max())} sites are shown, evenly from first to last.")
+    sites = frame.groupby("context", sort=False)["site"].nunique(), frame.groupby("context", sort=False)["sites"].max()
+    shown, there = (int(numbers.max()) if len(numbers) else 0 for numbers in sites)
     missing = [*left_out(design.contexts, frame, "context"), *left_out(design.arms, frame, "arm")]
-    if missing:
-        said.append(f"Not shown (no gate, no finished run, or no room): {listed(missing)}.")
-    return "".join(f" {text}" for text in said)
+    return sites_note(shown, there) + not_shown(missing, NO_GATE)

@@ -1,11 +1,15 @@
 """What all figures share: the study and its records as they are read here, what a figure is, and tidy pieces."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
+
+from bamgate.record.metric import Metric
+from bamgate.reports.words.measure import Measure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,13 +34,15 @@ class Design(Protocol):
     @property
     def seeds(self) -> Sequence[int]: ...
     @property
+    def metric(self) -> Metric: ...
+    @property
     def settings(self) -> dict[str, Any]: ...
     @property
     def arm_settings(self) -> dict[str, dict[str, Any]]: ...
 
 
 class Records(Protocol):
-    """The study's tables; accuracy in percent."""
+    """The study's tables; the column `value` of runs and epochs is the metric's."""
 
     @property
     def runs(self) -> pd.DataFrame: ...
@@ -55,13 +61,14 @@ class FigureSpec:
     Args:
         frame: (records, design, stats) -> what is drawn, tidy, rows in a fixed order; empty where there is nothing.
         draw: (frame, design) -> the figure, from the frame alone.
+        title: design -> its heading.
         caption: (frame, design) -> what is drawn, n, and what the bands are.
         alt: (frame, design) -> one or two sentences with the main numbers, for who cannot see it.
         applies: frame -> whether there is something to show.
     """
 
     name: str
-    title: str
+    title: Callable[[Design], str]
     frame: Callable[[Records, Design, Stats], pd.DataFrame]
     draw: "Callable[[pd.DataFrame, Design], Figure]"
     caption: Callable[[pd.DataFrame, Design], str]
@@ -70,8 +77,8 @@ class FigureSpec:
 
 
 def places(records: Records, design: Design) -> pd.DataFrame:
-    """The runs that ended: arm, context, seed, cell, status, accuracy, in the order of the design."""
-    runs = records.runs[["arm", "context", "seed", "cell", "status", "accuracy"]]
+    """The runs that ended: arm, context, seed, cell, status, value, in the order of the design."""
+    runs = records.runs[["arm", "context", "seed", "cell", "status", "value"]]
     runs = runs.assign(context=runs["context"].fillna(""))
     known = runs["arm"].isin(list(design.arms)) & runs["context"].isin(list(design.contexts))
     return in_order(runs[known], design, ["seed"])
@@ -135,16 +142,17 @@ def left_out(given: Iterable[str], frame: pd.DataFrame, column: str) -> list[str
     return [name for name in given if name not in shown]
 
 
-def number(value: float | None, digits: int = 2) -> float:
+def number(value: float | None) -> float:
     """NaN for what is not there."""
     return float("nan") if value is None else float(value)
 
 
-def one_seed_note(ns: Iterable[float]) -> str:
-    """What a caption adds where a mean is of one run."""
-    return " One seed has no interval." if any(n == 1 for n in ns) else ""
+def finite(value: float | None) -> float | None:
+    """None for what is not there, as words take it."""
+    found = number(value)
+    return found if math.isfinite(found) else None
 
 
-def context_clause(context: str) -> str:
-    """at model=resnet20; nothing where there is one context."""
-    return f" at {context}" if context else ""
+def measure_of(design: Design) -> Measure:
+    """How the design's metric is written."""
+    return Measure.of(design.metric, design.rope)

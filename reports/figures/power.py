@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bamgate.reports.figures.drawing import PLATE, plain_log_ticks
-from bamgate.reports.figures.parts import Design, Records, Stats, context_clause, names
+from bamgate.reports.figures.parts import Design, Records, Stats, measure_of, names
 from bamgate.reports.figures.style import BASE, FAINT, MUTED, ROPE, SMALL, arm_styles, new_figure, styled
-from bamgate.reports.words.numbers import amount, listed
+from bamgate.reports.words.figures import power as words
+from bamgate.reports.words.measure import Measure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "power"
-TITLE = "What so many seeds can see"
 COLUMNS = ["context", "arm", "kind", "n", "points", "power_at_rope"]
 FEWEST, MOST = 3, 5000
 MOST_CONTEXTS = 6
@@ -23,8 +23,11 @@ LINES: tuple[Any, ...] = ("-", (0, (6, 1.6)), (0, (1.4, 1.3)), (0, (6, 1.5, 1.4,
 
 
 def frame(records: Records, design: Design, stats: Stats) -> pd.DataFrame:
-    """For the headline arm by context: `curve` (n seeds, smallest true difference in points found with power 0.8,
-    two-sided paired t at 0.05), `ours` (the pairs at hand) and `needed` (the seeds that find the ROPE's bound)."""
+    """For the headline arm by context: `curve` (n seeds, smallest true difference that a two-sided paired t test at
+    0.05 finds with power 0.8), `ours` (the pairs at hand) and `needed` (the seeds that find the ROPE's bound).
+
+    The column `points` is in the metric's unit.
+    """
     rows: list[dict[str, Any]] = []
     for contrast in stats["contrasts"]:
         if contrast["arm"] == design.headline and (contrast["context"] or "") in list(design.contexts)[:MOST_CONTEXTS]:
@@ -61,7 +64,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     contexts = names(frame, "context")
     for i, context in enumerate(contexts):
         _curve(axis, frame[frame["context"] == context], design, i)
-    _axes(axis, frame, curves, design.rope)
+    _axes(axis, frame, curves, design)
     place: dict[str, Any] = {
         "transform": axis.transAxes,
         "fontsize": SMALL,
@@ -69,7 +72,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         "ha": "left",
         "va": "bottom",
     }
-    axis.text(0.008, 0.02, f"below {amount(design.rope)}: too small to matter", **place)
+    axis.text(0.008, 0.02, words.margin_note(design.rope, measure_of(design)), **place)
     if len(contexts) > 1:
         handles = [line for line in axis.get_lines() if line.get_label() in contexts]
         figure.legend(handles=handles, loc="outside lower left", ncols=2, handlelength=4)
@@ -86,55 +89,51 @@ def _curve(axis: "Axes", here: pd.DataFrame, design: Design, i: int) -> None:
     axis.plot(needed["n"], needed["points"], **ring, markersize=8, markerfacecolor="white", markeredgewidth=1.6)
     axis.plot(ours["n"], ours["points"], **ring, markersize=9, markeredgecolor="white", clip_on=False)
     if len(curve) and here["context"].iloc[0] == "":
-        _explain(axis, ours, needed)
+        _explain(axis, ours, needed, measure_of(design))
 
 
-def _explain(axis: "Axes", ours: pd.DataFrame, needed: pd.DataFrame) -> None:
-    """Words at the two points, where there is one curve."""
+def _explain(axis: "Axes", ours: pd.DataFrame, needed: pd.DataFrame, measure: Measure) -> None:
+    """Words at the two points, if there is one curve."""
     place: dict[str, Any] = {"textcoords": "offset points", "fontsize": BASE, "zorder": 5, "bbox": PLATE}
     for n, points in zip(ours["n"], ours["points"], strict=True):
-        text = f"our {int(n)} seeds see {points:.2g} points or more"
+        text = words.ours(int(n), points, measure)
         axis.annotate(text, (n, points), xytext=(9, 5), ha="left", va="bottom", fontweight="bold", **place)
     for n, points in zip(needed["n"], needed["points"], strict=True):
-        axis.annotate(f"{int(n)} seeds", (n, points), xytext=(0, 8), ha="center", va="bottom", **place)
+        if n in set(ours["n"]):
+            continue  # the seeds at hand are said already
+        axis.annotate(words.needed(int(n)), (n, points), xytext=(0, 8), ha="center", va="bottom", **place)
 
 
-def _axes(axis: "Axes", frame: pd.DataFrame, curves: pd.DataFrame, bottom: float) -> None:
+def _axes(axis: "Axes", frame: pd.DataFrame, curves: pd.DataFrame, design: Design) -> None:
     axis.set_xscale("log")
     axis.set_yscale("log")
     axis.set_xlim(min(frame["n"]) * 0.95, max(frame["n"]) * 1.05)
-    axis.set_ylim(min([*curves["points"], bottom * 1.6]) / 1.25, max(frame["points"]) * 1.25)
+    axis.set_ylim(min([*curves["points"], design.rope * 1.6]) / 1.25, max(frame["points"]) * 1.25)
     plain_log_ticks(axis.xaxis, *axis.get_xlim())
     plain_log_ticks(axis.yaxis, *axis.get_ylim())
     axis.yaxis.grid(True, color=FAINT, linewidth=0.6)
-    axis.set_xlabel("seeds")
-    axis.set_ylabel("smallest difference seen\nwith power 0.8, points")
+    axis.set_xlabel(words.SEEDS)
+    axis.set_ylabel(words.axis(measure_of(design)))
+
+
+def title(design: Design) -> str:
+    return words.TITLE
 
 
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    needed = frame[frame["kind"] == "needed"]
-    text = (
-        f"The smallest true difference between {design.headline} and {design.reference} that so many seeds find in "
-        "four of five studies (two-sided paired t test at 0.05), at the spread of the differences that was measured. "
-        "Full point: the seeds at hand; grey: too small to matter."
-    )
-    if len(needed):
-        text += " Ring: the seeds that find a difference of the band's size."
-    if any(frame["context"]):
-        shown = names(frame, "context")
-        text += f" Contexts: {listed(shown)}."
-    return text
+    contexts = names(frame, "context") if any(frame["context"]) else []
+    return words.caption(design.headline, design.reference, contexts, ring=bool((frame["kind"] == "needed").any()))
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
-    said = []
-    for context in names(frame, "context"):
-        here = frame[frame["context"] == context]
-        ours, needed = here[here["kind"] == "ours"], here[here["kind"] == "needed"]
-        text = f"{int(ours['n'].iloc[0])} seeds see {ours['points'].iloc[0]:.2f} points{context_clause(context)}"
-        more = f"; {amount(design.rope)} need {int(needed['n'].iloc[0])}" if len(needed) else ""
-        said.append(text + more)
-    return f"Smallest difference that is found with power 0.8: {', '.join(said)}."
+    return words.alt((_seen(frame, context) for context in names(frame, "context")), design.rope, measure_of(design))
+
+
+def _seen(frame: pd.DataFrame, context: str) -> words.Seen:
+    here = frame[frame["context"] == context]
+    ours, needed = here[here["kind"] == "ours"].iloc[0], here[here["kind"] == "needed"]
+    known = int(needed["n"].iloc[0]) if len(needed) else None
+    return words.Seen(context, int(ours["n"]), float(ours["points"]), known)
 
 
 def applies(frame: pd.DataFrame) -> bool:

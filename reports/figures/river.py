@@ -9,16 +9,16 @@ from bamgate.reports.figures.drawing import PLATE, epoch_axis, with_crossings
 from bamgate.reports.figures.panels import draw_panels, gate_rows, note_panels
 from bamgate.reports.figures.parts import Design, Records, Stats, thinned
 from bamgate.reports.figures.style import ABOVE, BELOW, INK, MUTED, SMALL, styled
-from bamgate.reports.words.numbers import seeds_text
+from bamgate.reports.words.figures import scales as words
+from bamgate.reports.words.figures.common import EPOCH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "river"
-TITLE = "What the gates do while the network learns"
 QUANTILES = ["q01", "q05", "q25", "q50", "q75", "q95", "q99"]
-BANDS = (("q01", "q99", "98 %"), ("q05", "q95", "90 %"), ("q25", "q75", "middle 50 %"))
+BANDS = (("q01", "q99", words.WIDEST), ("q05", "q95", words.WIDE), ("q25", "q75", words.MIDDLE))
 COLUMNS = ["context", "arm", "site", "sites", "epoch", "n", *QUANTILES, "attenuated"]
 
 
@@ -44,7 +44,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         axis.set_ylim(low, high)
         axis.set_yticks(np.arange(np.ceil(low), np.floor(high) + 1) if high - low < 8 else [low, 1, high])
         epoch_axis(axis, rows["epoch"], label=False)
-        share = f"{rows['attenuated'].iloc[-1]:.0f} % below 1" + " at the end" * large
+        share = words.below_one(rows["attenuated"].iloc[-1], at_the_end=large)
         # Where the river leaves more room: at the foot or at the top.
         late = rows.iloc[len(rows) // 2 :] if large else rows
         top = high - late["q95"].max() > late["q05"].min() - low
@@ -56,7 +56,7 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
         }
         axis.text(0.985, 0.965 if top else 0.035, share, bbox=PLATE, color=INK, **place)
 
-    figure = draw_panels(frame, design, panel, ylabel="scale s", xlabel="epoch")
+    figure = draw_panels(frame, design, panel, ylabel=words.SCALE, xlabel=EPOCH)
     _key(figure)
     return figure
 
@@ -82,32 +82,32 @@ def _key(figure: "Figure") -> None:
     from matplotlib.patches import Patch
 
     handles: list[Any] = [Line2D([], [], color=INK, linewidth=1.5)]
-    labels = ["median"]
+    labels = [words.MEDIAN]
     for (_, _, label), above, below in reversed(list(zip(BANDS, ABOVE, BELOW, strict=True))):
         handles.append((Patch(color=above, linewidth=0), Patch(color=below, linewidth=0)))
         labels.append(label)
     handles.append(Line2D([], [], color=MUTED, linewidth=0.9, linestyle=(0, (1, 1.5))))
-    labels.append("s = 1: above amplified, below attenuated")
+    labels.append(words.IDENTITY)
     tuples = {tuple: HandlerTuple(ndivide=None, pad=0)}
     figure.legend(
         handles, labels, loc="outside upper left", ncols=5, handler_map=tuples, columnspacing=1.4, borderaxespad=0.2
     )
 
 
+def title(design: Design) -> str:
+    return words.RIVER_TITLE
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    return (
-        "The scale s = 1 + g(z) by which features are multiplied, over training (epoch 0: before it), by arm and site: "
-        "median and the bands that hold 50, 90 and 98 % of all values, each quantile the mean over "
-        f"{seeds_text(frame['n'])}. Orange: amplified (s > 1); blue: attenuated (s < 1).{note_panels(frame, design)}"
-    )
+    return words.river_caption(list(frame["n"])) + note_panels(frame, design)
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
-    said = []
-    for row in frame.groupby(["context", "arm", "site"], sort=False).tail(1).itertuples():
-        if row.arm in (design.reference, design.headline):
-            said.append(f"{row.arm} at {row.site} {row.q05:.2f} to {row.q95:.2f} with {row.attenuated:.0f} % below 1")
-    return f"Where 90 % of the scales lie at the end of training: {'; '.join(said)}."
+    last = frame.groupby(["context", "arm", "site"], sort=False).tail(1)
+    last = last[last["arm"].isin([design.reference, design.headline])]
+    return words.river_alt(
+        words.Spread(row.arm, row.site, row.q05, row.q95, row.attenuated) for row in last.itertuples()
+    )
 
 
 def applies(frame: pd.DataFrame) -> bool:

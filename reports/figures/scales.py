@@ -10,14 +10,13 @@ from bamgate.record.tables import SCALE_EDGES
 from bamgate.reports.figures.panels import draw_panels, gate_rows, note_panels
 from bamgate.reports.figures.parts import Design, Records, Stats
 from bamgate.reports.figures.style import ABOVE, BELOW, INK, MUTED, styled
-from bamgate.reports.words.numbers import seeds_text
+from bamgate.reports.words.figures import scales as words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 NAME = "scales"
-TITLE = "Distribution of the scale"
 COLUMNS = ["context", "arm", "site", "sites", "when", "epoch", "n", "low", "high", "count", "share"]
 STEP = SCALE_EDGES[1] - SCALE_EDGES[0]
 LOWS, HIGHS = [math.nan, *SCALE_EDGES], [*SCALE_EDGES, math.nan]  # the outermost bins have no end
@@ -57,12 +56,12 @@ def draw(frame: pd.DataFrame, design: Design) -> "Figure":
     def panel(axis: "Axes", rows: pd.DataFrame, large: bool) -> None:
         _histogram(axis, rows)
         axis.set_xlim(-0.1, 2.1)
-        axis.set_xticks([0, 0.5, 1, 1.5, 2], ["0", "½", "1", "1½", "2"])
+        axis.set_xticks(list(words.TICKS), list(words.TICKS.values()))
         axis.set_yticks([])
         axis.spines["left"].set_visible(False)
         axis.set_ylim(0, None)
 
-    figure = draw_panels(frame, design, panel, ylabel="share of values", xlabel="scale s")
+    figure = draw_panels(frame, design, panel, ylabel=words.SHARE, xlabel=words.SCALE)
     _key(figure, frame)
     return figure
 
@@ -94,34 +93,27 @@ def _key(figure: "Figure", frame: pd.DataFrame) -> None:
 
     epochs = frame.groupby("when")["epoch"].max()
     filled = (Patch(color=BELOW[2], linewidth=0), Patch(color=ABOVE[2], linewidth=0))
-    known = {
-        "start": (
-            Line2D([], [], **_START),
-            "before training" if epochs.get("start") == 0 else f"epoch {epochs.get('start')}",
-        ),
-        "middle": (Line2D([], [], **_MIDDLE), f"after epoch {epochs.get('middle')}"),
-        "end": (filled, f"after epoch {epochs.get('end')}: s below and above 1"),
-    }
-    handles, labels = zip(*(known[when] for when in known if when in epochs), strict=True)
+    known: dict[str, Any] = {"start": Line2D([], [], **_START), "middle": Line2D([], [], **_MIDDLE), "end": filled}
+    there = [when for when in known if when in epochs]
+    handles, labels = [known[when] for when in there], [words.when(when, int(epochs[when])) for when in there]
     tuples = {tuple: HandlerTuple(ndivide=None, pad=0)}
     figure.legend(handles, labels, loc="outside upper left", ncols=3, handler_map=tuples, borderaxespad=0.2)
 
 
+def title(design: Design) -> str:
+    return words.TITLE
+
+
 def caption(frame: pd.DataFrame, design: Design) -> str:
-    return (
-        "How the scale s = 1 + g(z) is distributed by arm and site, in bins of 0.05; all values of all finished runs "
-        f"together ({seeds_text(frame['n'])}), each panel to its own height. The outermost bins hold all that lies "
-        f"below 0, and 2 and above.{note_panels(frame, design)}"
-    )
+    return words.caption(list(frame["n"])) + note_panels(frame, design)
 
 
 def alt(frame: pd.DataFrame, design: Design) -> str:
     end = frame[(frame["when"] == "end") & frame["arm"].isin([design.reference, design.headline])]
-    said = []
-    for (_, arm, site), part in end.groupby(["context", "arm", "site"], sort=False):
-        below = part.loc[part["high"] < 1 + STEP / 2, "share"].sum()
-        said.append(f"{arm} at {site}: {below:.0f} % of the values below 1")
-    return f"Histograms of the scale; at the end of training {'; '.join(said)}."
+    parts = end.groupby(["context", "arm", "site"], sort=False)
+    return words.alt(
+        (arm, site, part.loc[part["high"] < 1 + STEP / 2, "share"].sum()) for (_, arm, site), part in parts
+    )
 
 
 def applies(frame: pd.DataFrame) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bamgate.reports.words.numbers import count, interval_words, listed, number, points_of
+from bamgate.reports.words.measure import OF_ACCURACY, Measure
+from bamgate.reports.words.numbers import count, listed, number
 from bamgate.reports.words.status import why
 
 Row = Mapping[str, Any]
@@ -44,7 +45,7 @@ CONTROLS = {
 }
 
 
-def attribution_sentence(row: Row) -> str:
+def attribution_sentence(row: Row, measure: Measure = OF_ACCURACY) -> str:
     """What a pair of control gates shows."""
     t = row["t"]
     what, held = CONTROLS[tuple(row["gates"])]
@@ -54,11 +55,11 @@ def attribution_sentence(row: Row) -> str:
     if t["mean"] is None:
         return f"{start} cannot be judged: {why(t)}."
     if t["low"] is None:
-        return f"{start} went with {points_of(t['mean'])}; {why(t)}."
-    interval = f"95 % interval {interval_words(t)}, {count(t['n'], 'seed')}"
+        return f"{start} went with {measure.difference(t['mean'])}; {why(t)}."
+    interval = f"95 % interval {measure.reach(t)}, {count(t['n'], 'seed')}"
     if (row["holm_p"] or 1) < 0.05:
-        return f"{start} changed the accuracy by {points_of(t['mean'])} ({interval})."
-    return f"{start} went with {points_of(t['mean'])} ({interval}), consistent with chance."
+        return f"{start} changed the {measure.name} by {measure.difference(t['mean'])} ({interval})."
+    return f"{start} went with {measure.difference(t['mean'])} ({interval}), consistent with chance."
 
 
 def confound_sentence(item: Row) -> str:

@@ -1,11 +1,13 @@
 """The one place where numbers become texts: points with a sign, p never zero, a real minus, a dash for none."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MINUS = "−"
 NBSP = "\u00a0"
 NONE = "–"
+POINTS = "points"  # of percentages
 _SMALLEST_P = 0.0001
 
 
@@ -23,23 +25,34 @@ def points(value: float | None, digits: int = 2) -> str:
     return "+" + text if value is not None and value > 0 and float(text) else text
 
 
-def points_of(value: float | None, *, exact: bool = False) -> str:
+def points_of(value: float | None, *, exact: bool = False, digits: int = 2, unit: str = POINTS) -> str:
     """+0.29 points; exactly: with as many digits as it has, up to six."""
     if value is None:
         return NONE
     sign = "+" if value > 0 else MINUS if value < 0 else ""
-    text = f"{sign}{abs(value):.6g}" if exact else points(value)
-    return f"{text}{NBSP}points"
+    return with_unit(f"{sign}{abs(value):.6g}" if exact else points(value, digits), unit)
 
 
-def amount(value: float) -> str:
-    """0.5 points, 1 point: a margin or a size, with no more digits than it has."""
-    return f"{value:g}{NBSP}point{'' if value == 1 else 's'}"
+def significant(value: float, digits: int = 2) -> str:
+    """0.29, 1.2, 31: so many digits that count, never as a power of ten."""
+    if not value:
+        return "0"
+    return number(value, max(0, digits - 1 - math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))))
 
 
-def margin(rope: float) -> str:
+def with_unit(text: str, unit: str) -> str:
+    """A number with its unit; a pure number has none."""
+    return f"{text}{NBSP}{unit}" if unit and text != NONE else text
+
+
+def amount(value: float, unit: str = POINTS) -> str:
+    """0.5 points, 1 point, 2 px: a margin or a size, with no more digits than it has."""
+    return with_unit(f"{value:g}", "point" if unit == POINTS and value == 1 else unit)
+
+
+def margin(rope: float, unit: str = POINTS) -> str:
     """±0.5 points: the range of differences too small to matter."""
-    return f"±{amount(rope)}"
+    return f"±{amount(rope, unit)}"
 
 
 def percent(value: float | None, digits: int = 2) -> str:
@@ -67,11 +80,16 @@ def interval(low: float | None, high: float | None, *, signed: bool = True, digi
     return f"[{write(low, digits)}, {write(high, digits)}]"
 
 
-def interval_words(result: Mapping[str, Any]) -> str:
+def interval_words(result: Mapping[str, Any], digits: int = 2) -> str:
     """+0.16 to +0.43: the interval of a result, in a sentence."""
     if result["low"] is None or result["high"] is None:
         return NONE
-    return f"{points(result['low'])} to {points(result['high'])}"
+    return f"{points(result['low'], digits)} to {points(result['high'], digits)}"
+
+
+def capital(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
 
 
 def p_cell(value: float | None) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from bamgate.reports.words.document import Align, FigureRef, Table, Tone
-from bamgate.reports.words.numbers import NBSP, interval
+from bamgate.reports.words.measure import Measure
+from bamgate.reports.words.numbers import NBSP
 from bamgate.reports.words.status import why
 from bamgate.reports.words.verdict import INTERIM, WORDS
 
@@ -66,11 +67,11 @@ def without_interval(result: Row) -> str:
     return f"n{NBSP}={NBSP}{result['n']}, no interval: {why(result)}"
 
 
-def interval_cell(result: Row, *, signed: bool = True) -> str:
-    """The interval for a column; a single seed says that it has none."""
+def interval_cell(result: Row, measure: Measure) -> str:
+    """The interval of a difference for a column; a single seed says that it has none."""
     if result["n"] == 1:
         return f"n{NBSP}={NBSP}1, no interval"
-    return interval(result["low"], result["high"], signed=signed)
+    return measure.interval(result["low"], result["high"])
 
 
 def given(result: Row | None, write: Callable[[Row], str]) -> str:

@@ -2,12 +2,12 @@
 
 from bamgate.reports.words.document import Facts_
 from bamgate.reports.words.headline import family_words
+from bamgate.reports.words.measure import Measure
 from bamgate.reports.words.numbers import (
     NBSP,
-    amount,
+    capital,
     count,
     interval,
-    margin,
     number,
     p_value,
     percent,
@@ -19,28 +19,35 @@ from bamgate.reports.words.numbers import (
 )
 from bamgate.reports.words.sections.common import OK, Row, given, without_interval
 from bamgate.reports.words.status import left_out, why
-from bamgate.reports.words.verdict import capital, verdict_sentence
+from bamgate.reports.words.verdict import verdict_sentence
 
 PRIORS = (("narrow", "0.5"), ("medium", "0.707"), ("wide", "1"))
 
 
-def facts(row: Row, design: Row) -> Facts_:
+def facts(row: Row, design: Row, measure: Measure) -> Facts_:
     """(method, result) of one contrast."""
+    rope = measure.amount(design["rope"])
     return (
-        ("Verdict", verdict_sentence(row["verdict"])),
+        ("Verdict", verdict_sentence(row["verdict"], measure)),
         ("Pairs", _pairs(row)),
-        ("Paired t (primary)", _paired_t(row)),
+        ("Paired t (primary)", _paired_t(row, measure)),
         ("Exact sign flips", given(row["sign_flip"], _sign_flip)),
         ("Wilcoxon signed rank", given(row["signed_rank"], _signed_rank)),
         ("Sign test", _sign_test(row["sign_test"])),
-        ("Bootstrap (BCa)", given(row["bca"], _bootstrap)),
+        ("Bootstrap (BCa)", given(row["bca"], lambda result: _bootstrap(result, measure))),
         ("Effect size", given(row["effect"], _effect)),
         ("Chance of winning", given(row["superiority"], _superiority)),
-        (f"Equivalence within {margin(design['rope'])}", given(row["equivalence"], _equivalence)),
-        ("Posterior", given(row["posterior"], lambda result: _posterior(result, design))),
+        (
+            f"Equivalence within {measure.margin(design['rope'])}",
+            given(row["equivalence"], lambda result: _equivalence(result, measure)),
+        ),
+        (
+            "Posterior",
+            given(row["posterior"], lambda result: _posterior(result, rope, measure)),
+        ),
         ("Bayes factors", given(row["bayes"], _bayes)),
-        ("Unpaired (Welch)", given(row["unpaired"], _unpaired)),
-        ("What these seeds can see", _planning(row["planning"], design)),
+        ("Unpaired (Welch)", given(row["unpaired"], lambda result: _unpaired(result, measure))),
+        ("What these seeds can see", _planning(row["planning"], rope, measure)),
     )
 
 
@@ -51,15 +58,15 @@ def _pairs(row: Row) -> str:
     return text
 
 
-def _paired_t(row: Row) -> str:
+def _paired_t(row: Row, measure: Measure) -> str:
     t = row["t"]
     if t["mean"] is None:
         return f"none: {why(t)}."
     if t["low"] is None:
-        return f"mean difference {points(t['mean'])}{NBSP}points; {without_interval(t)}."
+        return f"mean difference {measure.difference(t['mean'])}; {without_interval(t)}."
     return (
-        f"mean difference {points(t['mean'])}{NBSP}points, SD over seeds {number(t['sd'])}, "
-        f"{percent(100 * t['confidence'], 0)} interval {interval(t['low'], t['high'])}; "
+        f"mean difference {measure.difference(t['mean'])}, SD over seeds {measure.number(t['sd'])}, "
+        f"{percent(100 * t['confidence'], 0)} interval {measure.interval(t['low'], t['high'])}; "
         f"t({t['df']}){NBSP}={NBSP}{number(t['t'])}, {p_value(t['p'])}, {p_value(row['holm_p'], 'Holm p')} "
         f"({family_words(row)})."
     )
@@ -85,8 +92,8 @@ def _sign_test(result: Row) -> str:
     return f"{wins}; {p_value(result['p'])}." if result["status"] == OK else f"{wins}; {why(result)}."
 
 
-def _bootstrap(result: Row) -> str:
-    return f"95{NBSP}% interval {interval(result['low'], result['high'])} from {result['resamples']} resamples."
+def _bootstrap(result: Row, measure: Measure) -> str:
+    return f"95{NBSP}% interval {measure.interval(result['low'], result['high'])} from {result['resamples']} resamples."
 
 
 def _effect(result: Row) -> str:
@@ -107,21 +114,21 @@ def _superiority(result: Row) -> str:
     )
 
 
-def _equivalence(result: Row) -> str:
+def _equivalence(result: Row, measure: Measure) -> str:
     return (
         f"two one-sided t tests: {p_value(result['p'])} (against the lower bound {p_value(result['p_lower'])}, "
         f"against the upper {p_value(result['p_upper'])}); 90{NBSP}% interval "
-        f"{interval(result['low'], result['high'])}."
+        f"{measure.interval(result['low'], result['high'])}."
     )
 
 
-def _posterior(result: Row, design: Row) -> str:
-    rope = amount(design["rope"])
+def _posterior(result: Row, rope: str, measure: Measure) -> str:
+    worse, better = ("below", "above") if measure.metric.higher_is_better else ("above", "below")
     return (
-        f"the mean difference is below the range (worse by more than {rope}) with probability "
-        f"{probability(result['below'])}, within it {probability(result['inside'])}, above it "
-        f"{probability(result['above'])}; above 0 {probability(result['positive'])}. The next seed wins with "
-        f"probability {probability(result['next_seed_wins'])}. Reference prior."
+        f"the mean difference is {worse} the range (worse by more than {rope}) with probability "
+        f"{probability(result[worse])}, within it {probability(result['inside'])}, {better} it "
+        f"{probability(result[better])}; it is above 0 with probability {probability(result['positive'])}. The next "
+        f"seed wins with probability {probability(result['next_seed_wins'])}. Reference prior."
     )
 
 
@@ -130,7 +137,7 @@ def _bayes(result: Row) -> str:
     return f"BF10, a difference against none, with a Cauchy prior on d_z: {', '.join(parts)}."
 
 
-def _unpaired(result: Row) -> str:
+def _unpaired(result: Row, measure: Measure) -> str:
     known = result["correlation"] is not None
     pairing = (
         f"correlation between the arms over seeds {points(result['correlation'])}; near 0, pairing buys nothing"
@@ -138,18 +145,18 @@ def _unpaired(result: Row) -> str:
         else "the correlation between the arms cannot be computed"
     )
     return (
-        f"{p_value(result['p'])}, 95{NBSP}% interval {interval(result['low'], result['high'])}, as if the "
+        f"{p_value(result['p'])}, 95{NBSP}% interval {measure.interval(result['low'], result['high'])}, as if the "
         f"seeds were unrelated; {pairing}."
     )
 
 
-def _planning(result: Row, design: Row) -> str:
+def _planning(result: Row, rope: str, measure: Measure) -> str:
     if result["mde_points"] is None:
         return f"none: {why(result)}."
     wanted = share(result["power"], 0)
     text = (
-        f"{count(result['n'], 'seed')} find a true difference of {number(result['mde_points'])}{NBSP}points "
-        f"(d_z{NBSP}={NBSP}{number(result['mde_dz'])}) with power {wanted}; one of {amount(design['rope'])} "
+        f"{count(result['n'], 'seed')} find a true difference of {measure.size(result['mde_points'])} "
+        f"(d_z{NBSP}={NBSP}{number(result['mde_dz'])}) with power {wanted}; one of {rope} "
         f"with power {share(result['power_at_rope'], 0)}."
     )
     if result["seeds_needed"] is None:

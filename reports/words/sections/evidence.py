@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from bamgate.record.metric import ACCURACY
 from bamgate.reports.words.document import Block, Bullets, Callout, Details, Facts, Paragraph, Section, Table
 from bamgate.reports.words.headline import family_words
-from bamgate.reports.words.numbers import NBSP, NONE, margin, number, p_cell, points, seeds
+from bamgate.reports.words.measure import Measure, measure_of
+from bamgate.reports.words.numbers import NBSP, NONE, p_cell, seeds
 from bamgate.reports.words.runs import FEW_PAIRS
 from bamgate.reports.words.sections.common import (
     Row,
@@ -31,26 +33,32 @@ def evidence(stats: Stats, figures: tuple[str, ...]) -> Section:
     blocks += [*figure_refs(FIGURES, figures), *_seeds(stats)]
     if complete(stats):
         blocks += [Paragraph("Every test of every comparison, by the seeds that both arms finished:")]
-        blocks += [Details(title_of(row), (Facts(facts(row, stats["design"])),)) for row in stats["contrasts"]]
+        measure = measure_of(stats)
+        blocks += [Details(title_of(row), (Facts(facts(row, stats["design"], measure)),)) for row in stats["contrasts"]]
     return Section("evidence", "Evidence", tuple(blocks))
 
 
 def _declared(stats: Stats) -> str:
-    design = stats["design"]
+    design, measure = stats["design"], measure_of(stats)
     others = [arm for arm in design["arms"] if arm != design["reference"]]
     rope = "declared before the runs" if design["rope_declared"] else "chosen for this report"
     text = (
         f"Compared with the reference {design['reference']}, seed by seed (seeds {seeds(design['seeds'])}): "
-        f"{', '.join(others)}. A difference within {margin(design['rope'])} of accuracy counts as too small to "
-        f"matter ({rope})."
+        f"{', '.join(others)}. A difference within {measure.margin(design['rope'])} of {measure.name} counts as too "
+        f"small to matter ({rope}).{_direction(measure)}"
     )
     expected = f" Expected before the runs: {design['expected']}." if design["expected"] else ""
     return text + expected
 
 
+def _direction(measure: Measure) -> str:
+    return f" Of {measure.name}, {measure.direction}." if measure.says_direction else ""
+
+
 def _arms(stats: Stats) -> Table:
-    tested = complete(stats)
-    columns: list[Any] = [("Arm", "left"), ("n", "right"), (f"Mean,{NBSP}%", "right"), ("SD", "right")]
+    tested, measure = complete(stats), measure_of(stats)
+    mean = f"Mean,{NBSP}{measure.metric.unit}" if measure.metric.unit else "Mean"
+    columns: list[Any] = [("Arm", "left"), ("n", "right"), (mean, "right"), ("SD", "right")]
     columns += [("Difference", "right")]
     columns += [("95 % interval", "right"), (f"Holm{NBSP}p", "right"), ("Verdict", "left")] if tested else []
     known = {(c["arm"], c["context"]): c for c in stats["contrasts"]}
@@ -66,9 +74,10 @@ def _arms(stats: Stats) -> Table:
 
 
 def _arms_caption(stats: Stats) -> str:
-    reference = stats["design"]["reference"]
+    reference, measure = stats["design"]["reference"], measure_of(stats)
     text = (
-        f"Accuracy of each arm in the last epoch, mean and SD over seeds, and its difference from {reference} in points"
+        f"{measure.title} of each arm in the last epoch, mean and SD over seeds, and its difference from {reference}"
+        f"{measure.in_points}"
     )
     if not complete(stats):
         return f"{text} so far. The study is not complete."
@@ -78,13 +87,15 @@ def _arms_caption(stats: Stats) -> str:
 
 
 def _arm_cells(stats: Stats, level: Row, row: Row | None, *, tested: bool) -> list[str]:
-    spread = level["level"]
-    cells = [level["arm"], str(spread["n"]), number(spread["mean"]), number(spread["sd"])]
+    spread, measure = level["level"], measure_of(stats)
+    cells = [level["arm"], str(spread["n"]), measure.number(spread["mean"]), measure.number(spread["sd"])]
     if row is None:
         word = "reference" if level["arm"] == stats["design"]["reference"] else "not compared"
         return [*cells, NONE, *([NONE, NONE, word] if tested else [])]
-    cells += [points(row["t"]["mean"])]
-    return [*cells, interval_cell(row["t"]), p_cell(row["holm_p"]), _word(row["verdict"])] if tested else cells
+    cells += [measure.signed(row["t"]["mean"])]
+    if not tested:
+        return cells
+    return [*cells, interval_cell(row["t"], measure), p_cell(row["holm_p"]), _word(row["verdict"])]
 
 
 def _word(verdict: Row) -> str:
@@ -110,54 +121,67 @@ def _test_data(row: Row | None) -> list[Any]:
 
 
 def _few_pairs(stats: Stats) -> list[Callout]:
-    """Where no exact test can reach p < 0.05, that is said once, before anybody reads a p."""
+    """If no exact test can reach p < 0.05, that is said once, before anybody reads a p."""
     few = [c for c in stats["contrasts"] if 1 < c["t"]["n"] < FEW_PAIRS]
     if not few:
         return []
     counts = sorted({c["t"]["n"] for c in few})
     span = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    smallest = min(c["sign_flip"]["smallest_p"] for c in few)
-    return [
-        Callout(
-            tone="note",
-            word=f"{span} pairs: no exact test can reach p < 0.05",
-            text=f"The smallest p that sign flips, Wilcoxon's test or the sign test can give here is "
-            f"{p_cell(smallest)}, however clear the difference. Those p values therefore say nothing for or against a "
-            f"difference; the t interval is the evidence. Exact tests need {FEW_PAIRS} pairs or more.",
-        )
-    ]
+    smallest = [c["sign_flip"]["smallest_p"] for c in few if c["sign_flip"]["smallest_p"] is not None]
+    first = (
+        f"The smallest p that sign flips, Wilcoxon's test or the sign test can give here is {p_cell(min(smallest))}, "
+        "however clear the difference."
+        if smallest
+        else "Wilcoxon's test and the sign test cannot give a smaller p here, however clear the difference."
+    )
+    text = (
+        f"{first} Those p values therefore say nothing for or against a difference; the t interval is the evidence. "
+        f"Exact tests need {FEW_PAIRS} pairs or more."
+    )
+    return [Callout(tone="note", word=f"{span} pairs: no exact test can reach p < 0.05", text=text)]
 
 
 def _in_words(stats: Stats) -> list[Block]:
     """Each verdict as a sentence; with many of them behind a click."""
-    items = tuple(f"{title_of(row)}: {verdict_sentence(row['verdict'])}" for row in stats["contrasts"])
+    measure = measure_of(stats)
+    items = tuple(f"{title_of(row)}: {verdict_sentence(row['verdict'], measure)}" for row in stats["contrasts"])
     if not items:
         return []
     return [Bullets(items)] if len(items) <= 4 else [Details(f"The {len(items)} verdicts in words", (Bullets(items),))]
 
 
 def _seeds(stats: Stats) -> list[Table]:
-    """Accuracy of every run: an arm a row, a seed a column, a table each context."""
-    tables = []
+    """The metric of every run: an arm a row, a seed a column, a table each context."""
+    tables, measure = [], measure_of(stats)
     for number_, context in enumerate(stats["design"]["contexts"], 1):
         rows = [level for level in stats["levels"] if level["context"] == context]
         name = f"seeds-{number_}" if len(stats["design"]["contexts"]) > 1 else "seeds"
-        tables.append(_seed_table(name, context, rows, stats["design"]["seeds"]))
+        tables.append(_seed_table(name, context, rows, stats["design"]["seeds"], measure))
     return tables
 
 
-def _seed_table(name: str, context: str, rows: list[Row], all_seeds: list[int]) -> Table:
+def _seed_table(name: str, context: str, rows: list[Row], all_seeds: list[int], measure: Measure) -> Table:
     place = f", {context}" if context else ""
+    counted = measure.metric.is_count
+    column = "accuracy" if measure.metric == ACCURACY else "value"
     data = [
-        [context, row["arm"], seed, row["accuracies"].get(str(seed)), row["correct"].get(str(seed)), row["total"]]
+        [context, row["arm"], seed, row["values"].get(str(seed)), *(_counts(row, seed) if counted else ())]
         for row in rows
         for seed in all_seeds
     ]
     return make_table(
         name,
-        f"Accuracy in percent of every run in its last epoch{place}. {NONE}: the run diverged or does not exist.",
+        f"{measure.title}{measure.in_unit} of every run in its last epoch{place}. "
+        f"{NONE}: the run diverged or does not exist.",
         [("Arm", "left"), *((f"seed{NBSP}{seed}", "right") for seed in all_seeds)],
-        [[row["arm"], *(number(row["accuracies"].get(str(seed))) for seed in all_seeds)] for row in rows],
-        ["context", "arm", "seed", "accuracy", "correct", "total"],
+        [[row["arm"], *(measure.number(row["values"].get(str(seed))) for seed in all_seeds)] for row in rows],
+        ["context", "arm", "seed", column, *(_COUNTS if counted else ())],
         data,
     )
+
+
+_COUNTS = ("correct", "total")
+
+
+def _counts(row: Row, seed: int) -> tuple[int | None, int | None]:
+    return row["correct"].get(str(seed)), row["total"]

@@ -5,6 +5,7 @@ from typing import Any
 
 from bamgate.reports.words.document import Block, Bullets, Callout, Details, Paragraph, Section, Table
 from bamgate.reports.words.gate_properties import PROPERTIES, attribution_sentence, confound_sentence
+from bamgate.reports.words.measure import Measure, measure_of
 from bamgate.reports.words.numbers import NBSP, count, interval, number, p_cell, points
 from bamgate.reports.words.sections.common import (
     Row,
@@ -54,7 +55,8 @@ def _attribution(stats: Stats) -> list[Block]:
         "slope k, the smoothness or the tails.",
         "Which property it was.",
     )
-    items = Bullets(tuple(map(attribution_sentence, rows)))
+    measure = measure_of(stats)
+    items = Bullets(tuple(attribution_sentence(row, measure) for row in rows))
     words: Block = items if len(rows) <= 8 else Details(f"The {len(rows)} attributions in words", (items,))
     return [intro, words, _attribution_table(stats)]
 
@@ -64,15 +66,15 @@ _ATTRIBUTION_T = ("n", "mean", "sd", "low", "high", "p")
 
 
 def _attribution_table(stats: Stats) -> Table:
-    rows = stats["attribution"]
+    rows, measure = stats["attribution"], measure_of(stats)
     columns: list[Any] = [("Property", "left"), ("Treatment", "left"), ("Control", "left"), ("n", "right")]
     columns += [("Difference", "right"), ("95 % interval", "right"), (f"Holm{NBSP}p", "right")]
     return make_table(
         "attribution",
-        "Difference between gates that differ in one property, in points; p adjusted in the family of "
+        f"Difference{_of_metric(measure)} between gates that differ in one property; p adjusted in the family of "
         f"{count(rows[0]['family'], 'contrast')} of control gates.",
         with_context(stats, columns),
-        [[*context_cell(stats, row), *_attribution_cells(row)] for row in rows],
+        [[*context_cell(stats, row), *_attribution_cells(row, measure)] for row in rows],
         [*_ATTRIBUTION_NAMES, *_ATTRIBUTION_T, "holm_p"],
         [
             [*(row[name] for name in _ATTRIBUTION_NAMES), *(row["t"][part] for part in _ATTRIBUTION_T), row["holm_p"]]
@@ -81,10 +83,14 @@ def _attribution_table(stats: Stats) -> Table:
     )
 
 
-def _attribution_cells(row: Row) -> list[str]:
+def _of_metric(measure: Measure) -> str:
+    return f"{measure.in_points} of {measure.name}" if measure.in_points else f" in {measure.name}"
+
+
+def _attribution_cells(row: Row, measure: Measure) -> list[str]:
     names = [PROPERTIES[row["property"]], row["treatment"], row["control"]]
     t = row["t"]
-    return [*names, str(t["n"]), points(t["mean"]), interval_cell(t), p_cell(row["holm_p"])]
+    return [*names, str(t["n"]), measure.signed(t["mean"]), interval_cell(t, measure), p_cell(row["holm_p"])]
 
 
 _SITE_LEVELS = (

@@ -1,8 +1,10 @@
 """What each word of the report means, so that nobody has to guess."""
 
 from bamgate import stats as stats_
+from bamgate.record.metric import PERCENT
 from bamgate.reports.words.document import Details, Facts, Facts_, Paragraph, Section
-from bamgate.reports.words.numbers import margin
+from bamgate.reports.words.measure import measure_of
+from bamgate.reports.words.numbers import capital
 from bamgate.reports.words.runs import FEW_PAIRS
 from bamgate.reports.words.sections.common import Stats, complete
 
@@ -10,7 +12,7 @@ from bamgate.reports.words.sections.common import Stats, complete
 def method(stats: Stats) -> Section:
     """The rules, fixed before the runs, that turned runs into words."""
     intro = Paragraph("These rules are the same for every study and do not depend on what was found.")
-    rows = (*_always(stats), *((*_VERDICTS, *_TESTS) if complete(stats) else ()))
+    rows = (*_always(stats), *((*_VERDICTS, *_tests(stats)) if complete(stats) else ()))
     calls = (Details("The library call behind each number", (Facts(_calls()),)),) if complete(stats) else ()
     return Section("method", "Method", (intro, Facts(rows), *calls))
 
@@ -46,6 +48,9 @@ _STATISTICS: dict[str, type[stats_.Result]] = {
 
 
 def _always(stats: Stats) -> Facts_:
+    measure = measure_of(stats)
+    unit = ", in percentage points" if measure.metric.unit == PERCENT else f",{measure.in_points}"
+    subtracted = f"{measure.title} of the arm minus {measure.name} of {stats['design']['reference']} on the same seed"
     return (
         (
             "Pair",
@@ -55,17 +60,17 @@ def _always(stats: Stats) -> Facts_:
         ),
         (
             "Difference",
-            f"Accuracy of the arm minus accuracy of {stats['design']['reference']} on the same seed, in percentage "
-            "points. Above 0 the arm is the more accurate one.",
+            f"{subtracted}{unit if measure.in_points else ''}. "
+            f"{capital(measure.better_side)} 0 the arm has the {measure.metric.better} {measure.name}.",
         ),
         (
             "Last epoch",
-            "Every accuracy is that of the last epoch. The best epoch is picked by looking at the test set; that "
-            "raises every accuracy, and most of all that of the gate whose accuracy swings most.",
+            f"Every {measure.name} is that of the last epoch. The best epoch is picked by looking at the test set; "
+            f"that flatters every arm, and most of all the one whose {measure.name} swings most.",
         ),
         (
             "Range too small to matter (ROPE)",
-            f"{margin(stats['design']['rope'])}. A difference inside it would change no decision. "
+            f"{measure.margin(stats['design']['rope'])}. A difference inside it would change no decision. "
             + (
                 "It was declared with the study, before any run."
                 if stats["design"]["rope_declared"]
@@ -100,17 +105,14 @@ _VERDICTS = (
         "many could.",
     ),
 )
-_TESTS = (
+_BEFORE_EXACT = (
     (
         "Family, Holm p",
         "All comparisons with the reference are one family; Holm's method keeps the chance of any false direction in "
         "it at 5 %, and so for equivalence. Attributions are a family of their own, as are the means over networks.",
     ),
-    (
-        "Exact tests",
-        "Sign flips, Wilcoxon's test and the sign test assume no distribution and work on whole numbers of images. "
-        f"With fewer than {FEW_PAIRS} pairs none of them can reach p < 0.05, whatever the data.",
-    ),
+)
+_AFTER_EXACT = (
     (
         "What pairing buys",
         "The noise that both runs of a seed share cancels. A different gate changes training from the first step, "
@@ -123,3 +125,15 @@ _TESTS = (
         "was found, which is the p value in other words.",
     ),
 )
+
+
+def _tests(stats: Stats) -> Facts_:
+    counted = measure_of(stats).metric.is_count
+    which = (
+        "Sign flips, Wilcoxon's test and the sign test assume no distribution and work on whole numbers of images."
+        if counted
+        else "Wilcoxon's test and the sign test assume no distribution. Sign flips, McNemar's test and the bootstrap "
+        "over images need counts of right images, which this metric is not."
+    )
+    few = f"With fewer than {FEW_PAIRS} pairs none of them can reach p < 0.05, whatever the data."
+    return (*_BEFORE_EXACT, ("Exact tests", f"{which} {few}"), *_AFTER_EXACT)

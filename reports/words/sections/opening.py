@@ -4,7 +4,8 @@ from typing import Any
 
 from bamgate.reports.words.document import Block, Callout, Facts_, FigureRef
 from bamgate.reports.words.headline import headline_words
-from bamgate.reports.words.numbers import count, interval, margin, p_cell, percent, points_of
+from bamgate.reports.words.measure import Measure, measure_of
+from bamgate.reports.words.numbers import capital, count, p_cell, percent
 from bamgate.reports.words.sections.common import (
     Stats,
     code_of,
@@ -15,7 +16,6 @@ from bamgate.reports.words.sections.common import (
     tone_of,
     word_of,
 )
-from bamgate.reports.words.verdict import capital
 
 FIRST = "differences"
 
@@ -58,30 +58,31 @@ def _interim(stats: Stats) -> Callout:
 
 
 def _key_numbers(stats: Stats) -> Facts_:
-    rope = ("Too small to matter", margin(stats["design"]["rope"]))
+    measure = measure_of(stats)
+    rope = ("Too small to matter", measure.margin(stats["design"]["rope"]))
     row = headline_contrast(stats)
     if row is not None:
-        return (*_of_contrast(row), rope)
+        return (*_of_contrast(row, measure), rope)
     across = headline_across(stats)
-    return (*_of_contexts(across), rope) if across is not None else (rope,)
+    return (*_of_contexts(across, measure), rope) if across is not None else (rope,)
 
 
-def _of_contrast(row: Any) -> Facts_:
+def _of_contrast(row: Any, measure: Measure) -> Facts_:
     t = row["t"]
     return (
-        ("Mean difference", "none" if t["mean"] is None else points_of(t["mean"])),
-        (f"{percent(100 * t['confidence'], 0)} interval", interval_cell(t)),
+        ("Mean difference", "none" if t["mean"] is None else measure.difference(t["mean"])),
+        (f"{percent(100 * t['confidence'], 0)} interval", interval_cell(t, measure)),
         ("Pairs of runs", count(t["n"], "seed")),
         ("Holm-adjusted p", p_cell(row["holm_p"])),
     )
 
 
-def _of_contexts(row: Any) -> Facts_:
+def _of_contexts(row: Any, measure: Measure) -> Facts_:
     cells = row["across"]["cells"]
     return (
-        ("Mean over contexts", "none" if cells["mean"] is None else points_of(cells["mean"])),
-        ("95 % interval, a new context", interval(cells["low"], cells["high"])),
-        ("95 % interval, these only", interval(cells["these_low"], cells["these_high"])),
+        ("Mean over contexts", "none" if cells["mean"] is None else measure.difference(cells["mean"])),
+        ("95 % interval, a new context", measure.interval(cells["low"], cells["high"])),
+        ("95 % interval, these only", measure.interval(cells["these_low"], cells["these_high"])),
         ("Contexts", str(cells["k"])),
         ("Holm-adjusted p", p_cell(row["holm_p"])),
     )

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from bamgate.reports.words.document import Block, Bullets, Details, Paragraph, Section, Table
-from bamgate.reports.words.numbers import NBSP, count, interval, number, p_cell, p_value, points, share
+from bamgate.reports.words.measure import Measure, measure_of
+from bamgate.reports.words.numbers import NBSP, count, number, p_cell, p_value, share
 from bamgate.reports.words.sections.common import (
     OK,
     Row,
@@ -42,38 +43,38 @@ def _contexts(stats: Stats) -> list[Block]:
         "its interval.",
         "Across contexts.",
     )
-    words = Bullets(tuple(_across_sentence(row) for row in rows))
-    return [intro, _across_table(rows), words, Details("Mixed model and meta-analysis", (_models_table(rows),))]
+    measure = measure_of(stats)
+    words = Bullets(tuple(_across_sentence(row, measure) for row in rows))
+    models = Details("Mixed model and meta-analysis", (_models_table(rows, measure),))
+    return [intro, _across_table(rows, measure), words, models]
 
 
-def _across_sentence(row: Row) -> str:
+def _across_sentence(row: Row, measure: Measure) -> str:
     meta = row["across"]["meta"]
-    text = f"{row['arm']} against {row['reference']}, for {NEW}: {verdict_sentence(row['verdict_new'])}"
+    text = f"{row['arm']} against {row['reference']}, for {NEW}: {verdict_sentence(row['verdict_new'], measure)}"
     if meta["status"] == OK and meta["prediction_low"] is not None:
-        ahead = interval(meta["prediction_low"], meta["prediction_high"])
-        text += (
-            f" The difference of one new context is expected in {ahead}{NBSP}points (95{NBSP}% prediction interval)."
-        )
+        ahead = measure.with_unit(measure.interval(meta["prediction_low"], meta["prediction_high"]))
+        text += f" The difference of one new context is expected in {ahead} (95{NBSP}% prediction interval)."
     return text
 
 
-def _across_table(rows: list[Row]) -> Table:
+def _across_table(rows: list[Row], measure: Measure) -> Table:
     columns: list[Any] = [("Arm", "left"), ("Contexts", "right"), ("Mean", "right"), ("These only", "right")]
     columns += [("A new one", "right"), (f"Holm{NBSP}p", "right"), ("Verdict", "left")]
     parts = ("k", "mean", "sd", "t", "df", "p", "low", "high", "these_low", "these_high")
     cells = [row["across"]["cells"] for row in rows]
     return make_table(
         "across",
-        f"Mean difference over contexts, each counting the same, in points. These only: 95 % interval for "
+        f"Mean difference over contexts, each counting the same{_unit(measure)}. These only: 95 % interval for "
         f"{THESE}. A new one: 95 % interval, p and verdict for {NEW}.",
         columns,
         [
             [
                 row["arm"],
                 str(cell["k"]),
-                points(cell["mean"]),
-                interval(cell["these_low"], cell["these_high"]),
-                interval(cell["low"], cell["high"]),
+                measure.signed(cell["mean"]),
+                measure.interval(cell["these_low"], cell["these_high"]),
+                measure.interval(cell["low"], cell["high"]),
                 p_cell(row["holm_p"]),
                 WORDS[row["verdict_new"]["code"]],
             ]
@@ -87,7 +88,11 @@ def _across_table(rows: list[Row]) -> Table:
     )
 
 
-def _models_table(rows: list[Row]) -> Table:
+def _unit(measure: Measure) -> str:
+    return f",{measure.in_points}" if measure.in_points else ""
+
+
+def _models_table(rows: list[Row], measure: Measure) -> Table:
     columns: list[Any] = [("Arm", "left"), ("Model", "left"), ("Mean", "right"), ("95 % interval", "right")]
     columns += [("Between contexts, SD", "right"), ("Remark", "left")]
     models = [(row, key, row["across"][key]) for row in rows for key in _MODELS]
@@ -99,9 +104,9 @@ def _models_table(rows: list[Row]) -> Table:
             [
                 row["arm"],
                 _MODELS[key],
-                points(model["mean"]),
-                interval(model["low"], model["high"]),
-                number(None if model["tau2"] is None else model["tau2"] ** 0.5),
+                measure.signed(model["mean"]),
+                measure.interval(model["low"], model["high"]),
+                measure.number(None if model["tau2"] is None else model["tau2"] ** 0.5),
                 _remark(model),
             ]
             for row, key, model in models
@@ -142,13 +147,17 @@ def _epochs(stats: Stats) -> list[Block]:
     )
     columns: list[Any] = [("Arm", "left"), ("Reading", "left"), ("n", "right"), ("Difference", "right")]
     columns += [("95 % interval", "right")]
+    measure = measure_of(stats)
     rows = [(row, code, name, t) for row in stats["contrasts"] for code, name, t in _readings(row)]
     table = make_table(
         "readings",
-        f"Difference from {stats['design']['reference']} in points by other readings of the accuracy.",
+        f"Difference from {stats['design']['reference']}{measure.in_points} by other readings of the {measure.name}.",
         with_context(stats, columns),
         [
-            [*context_cell(stats, row), row["arm"], name, str(t["n"]), points(t["mean"]), interval_cell(t)]
+            [
+                *(*context_cell(stats, row), row["arm"], name, str(t["n"])),
+                *(measure.signed(t["mean"]), interval_cell(t, measure)),
+            ]
             for row, code, name, t in rows
         ],
         ["context", "arm", "reference", "reading", "n", "mean", "sd", "low", "high", "status"],
@@ -181,7 +190,13 @@ def _worst_text(rank: Row) -> str:
 
 def _images(stats: Stats) -> list[Block]:
     """What other test images alone would do; the seeds' interval does not hold it."""
-    rows = [row for row in stats["contrasts"] if row["images"] is not None]
+    rows, measure = [row for row in stats["contrasts"] if row["images"] is not None], measure_of(stats)
+    if not measure.metric.is_count:
+        text = (
+            f"{measure.title} is no share of images that a run gets right, so nothing here compares single images or "
+            "says what other test images would do."
+        )
+        return [Paragraph(text, "Other images.")]
     if not rows:
         text = "Which test images each run got right is not stored here, so the report says nothing about other images."
         return [Paragraph(text, "Other images.")]
@@ -195,12 +210,18 @@ def _images(stats: Stats) -> list[Block]:
 
 def _image_table(stats: Stats, rows: list[Row]) -> Table:
     columns: list[Any] = [("Arm", "left"), ("Difference", "right"), ("95 % interval over images", "right")]
-    found = [(row, row["images"]["bootstrap"]) for row in rows]
+    found, measure = [(row, row["images"]["bootstrap"]) for row in rows], measure_of(stats)
     return make_table(
         "images",
-        f"Difference from {stats['design']['reference']} in points with its interval over test images.",
+        f"Difference from {stats['design']['reference']}{measure.in_points} with its interval over test images.",
         with_context(stats, columns),
-        [[*context_cell(stats, row), row["arm"], points(b["mean"]), interval(b["low"], b["high"])] for row, b in found],
+        [
+            [
+                *(*context_cell(stats, row), row["arm"]),
+                *(measure.signed(b["mean"]), measure.interval(b["low"], b["high"])),
+            ]
+            for row, b in found
+        ],
         ["context", "arm", "mean", "low", "high", "resamples", "status"],
         [
             [row["context"], row["arm"], *(b[part] for part in ("mean", "low", "high", "resamples", "status"))]
