@@ -1,9 +1,11 @@
-"""A table of named parts: register, look up, list."""
+"""A table of named parts: register, look up, list; and the line for a part of somebody else's that fails."""
 
+import contextlib
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Generic, TypeVar
 
-from bamgate.errors import UsageError, unknown
+from bamgate.errors import BamgateError, UsageError, machine_fault, one_line, unknown
 
 T = TypeVar("T")
 
@@ -36,3 +38,30 @@ class Registry(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         return iter(self._parts.values())
+
+
+@contextlib.contextmanager
+def blamed(kind: str, name: str, part: object) -> Iterator[None]:
+    """Name a part that is not ours, in a line, if it fails; what our own parts raise stays as it is.
+
+    Raises:
+        UsageError: an exception that nobody foresaw came out of the module that `part` is made in.
+    """
+    try:
+        yield
+    except BamgateError:
+        raise
+    except (Exception, SystemExit) as error:
+        home = type(part).__module__
+        is_ours = home.partition(".")[0] == "bamgate"
+        if is_ours or machine_fault(error) is not None or home not in _modules(error.__traceback__):
+            raise
+        kept = "what was saved is kept, and the same command goes on from there"
+        raise UsageError(f"{kind} {name!r} failed: {one_line(error)}; {kept}") from error
+
+
+def _modules(trace: TracebackType | None) -> Iterator[str]:
+    """Of the functions that an exception came through."""
+    while trace is not None:
+        yield str(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next

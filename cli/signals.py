@@ -17,7 +17,7 @@ class StopRequest:
     """While it is entered, signals only leave a note here; `received` is the first one's name.
 
     Args:
-        always: names of signals that are heard even if they were ignored, as a worker hears its parent.
+        always: names of signals that are heard even if they were ignored, as a trainer process hears its parent.
     """
 
     def __init__(self, always: tuple[str, ...] = ()) -> None:

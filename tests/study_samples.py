@@ -6,7 +6,7 @@ import subprocess
 import sys
 import traceback
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any, NoReturn
@@ -17,11 +17,12 @@ from bamgate.cli.app import main
 from bamgate.engines import Execution
 from bamgate.gates import load_gate
 from bamgate.record.collect import collect
+from bamgate.study.executors.local import Local, LocalJob
 from bamgate.study.expand import expand
 from bamgate.study.folder import open_study
-from bamgate.study.processes import Worker
 from bamgate.study.study import Study, read_study
-from bamgate.study.worker import Orders, work
+from bamgate.study.trainer import Orders, work
+from bamgate.study.work import Message, Work
 
 HEAD = 'question = "q"\ncost = "c"\nexpected = "e"\nreference = "sigmoid"\nrope = 1.0\n'
 SETTINGS = 'dataset = "digits"\nmodel = "resnet8"\ntrain_limit = 320\nbatch_size = 32\nepochs = 2\n'
@@ -55,17 +56,20 @@ def trained(out: Path, path: Path, order: Iterable[str] | None = None) -> Path:
     return out
 
 
-class ForkedWorker(Worker):
-    """A worker that is forked from this process: what takes seconds in a real one's start are its imports."""
+class Forked(Local):
+    """Trainer processes that are forked from this process: what takes seconds in a real one's start are its imports."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    name = "forked"
+
+    def start(self, work: Work, tell: Callable[[Message], None]) -> LocalJob:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bamgate.study.processes.subprocess", SimpleNamespace(Popen=_Fork, PIPE=subprocess.PIPE))
-            super().__init__(arguments, environment)
+            popen = SimpleNamespace(Popen=_Fork, PIPE=subprocess.PIPE)
+            patch.setattr("bamgate.study.executors.local.subprocess", popen)
+            return super().start(work, tell)
 
 
 class _Fork:
-    """What `Worker` uses of subprocess.Popen."""
+    """What `LocalJob` uses of subprocess.Popen."""
 
     def __init__(self, command: list[str], *, stdin: int, stdout: IO[bytes], stderr: IO[bytes], **_: Any) -> None:
         reading, writing = os.pipe()
@@ -73,7 +77,7 @@ class _Fork:
             warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside threads: none of them holds a lock
             self.pid = os.fork()
         if not self.pid:
-            _become_worker(command, (reading, stdout.fileno(), stderr.fileno()))
+            _become_trainer(command, (reading, stdout.fileno(), stderr.fileno()))
         os.close(reading)
         self.stdin = os.fdopen(writing, "wb")
         self.returncode: int | None = None
@@ -97,7 +101,7 @@ class _Fork:
         return self.returncode
 
 
-def _become_worker(command: list[str], descriptors: tuple[int, int, int]) -> NoReturn:
+def _become_trainer(command: list[str], descriptors: tuple[int, int, int]) -> NoReturn:
     code = 70
     try:
         for target, descriptor in enumerate(descriptors):
