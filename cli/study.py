@@ -29,6 +29,7 @@ _Executor = Annotated[
 ]
 _Yes = Annotated[bool, typer.Option("--yes", help=f"run more than {MANY:,} cells")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="a line an epoch, too; without it, one a cell")]
 _NoMeasure = Annotated[bool, typer.Option("--no-measure", help="leave the time out")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -96,6 +97,7 @@ def run(
     yes: _Yes = False,
     allow_code: _AllowCode = False,
     quiet: _Quiet = False,
+    verbose: _Verbose = False,
 ) -> None:
     """Run what is missing of a study. The same command goes on where it was stopped; several may share a folder."""
     with StopRequest() as stop, no_early_end():
@@ -112,7 +114,7 @@ def run(
             allow_code=allow_code,
             many=yes,
         )
-        run_study(study, options, stop, quiet=quiet)
+        run_study(study, options, stop, quiet=quiet, verbose=verbose)
 
 
 @app.command()

@@ -21,9 +21,9 @@ from bamgate.study.state import StudyState
 PEEKING = f"{PRICE} Say that they were added; study.json keeps it."
 
 
-def run(name: str, options: Options, stop: StopRequest, *, quiet: bool) -> None:
+def run(name: str, options: Options, stop: StopRequest, *, quiet: bool, verbose: bool) -> None:
     """From the name of a study to the exit code."""
-    conclude(watched(prepared(name, options), stop, quiet=quiet))
+    conclude(watched(prepared(name, options), stop, quiet=quiet, epochs=verbose))
 
 
 def prepared(name: str, options: Options) -> Prepared:
@@ -35,12 +35,12 @@ def prepared(name: str, options: Options) -> Prepared:
     return study
 
 
-def watched(study: Prepared, stop: StopRequest, *, quiet: bool) -> Ran:
+def watched(study: Prepared, stop: StopRequest, *, quiet: bool, epochs: bool = False) -> Ran:
     """Run to the end; a stop is said, with its exit code."""
     state = StudyState(study.out)
     kind = SilentWatcher if quiet else LiveWatcher if sys.stderr.isatty() else LineWatcher
     try:
-        with kind(state) as watcher:
+        with kind(state, epochs=epochs) as watcher:
             return supervised(study, watcher, stop)
     except (StoppedError, KeyboardInterrupt) as error:
         states = state.read()

@@ -1,5 +1,6 @@
 """Executors: what one that is made up here may do, that all give the same bytes, and what is said of one that fails."""
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -9,13 +10,16 @@ from typing import Any
 import pytest
 from helpers import without_times
 from record_samples import message
-from study_samples import Forked, study_file, trained
+from study_samples import Forked, opened, study_file, trained
 
 import bamgate.study
+from bamgate.cli.study_progress import LineWatcher, SilentWatcher
 from bamgate.engines import ENGINES, Execution, Session, StoppedError, single
 from bamgate.errors import BamgateError, TryAgainError, UsageError
 from bamgate.gates import load_gate
+from bamgate.record.tables import EPOCHS, read_rows
 from bamgate.registry import blamed
+from bamgate.study import trainer
 from bamgate.study.executors import EXECUTORS, executor, find_executor
 from bamgate.study.state import CellState, StudyState
 from bamgate.study.study import read_study
@@ -221,15 +225,69 @@ class Notes(Watcher):
 
     def __init__(self) -> None:
         self.ends: list[tuple[str, int, int]] = []
+        self.epochs: list[tuple[str, int]] = []
+        self.steps: list[tuple[str, float]] = []
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def stepped(self, state: CellState, epochs: float) -> None:
+        self.steps.append((state.name, epochs))
+
+    def epoch_ended(self, state: CellState, row: dict[str, Any]) -> None:
+        self.epochs.append((state.name, row["epoch"]))
 
     def ended(self, state: CellState, done: int, total: int) -> None:
         self.ends.append((state.name, done, total))
 
 
-def test_a_watcher_is_told_of_each_cell_at_once(tmp_path: Path, file: Path) -> None:
+@pytest.mark.parametrize("name", ["in-process", "forked"])
+def test_a_watcher_is_told_of_steps_epochs_and_ends(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(trainer, "TELL_S", 0.0)
+    notes = Notes()
+    ran = bamgate.study.run(file, tmp_path / "out", executor=name, jobs=1, watcher=notes)
+    names = ["sigmoid seed 0", "tanh seed 0"]
+    assert notes.ends == [(name, number, 2) for number, name in enumerate(names, start=1)]
+    assert notes.epochs == [(name, epoch) for name in names for epoch in (1, 2)]
+    # 320 images in batches of 32: ten steps an epoch, and at the last one the epoch itself is told of.
+    steps = [step / 10 for step in range(1, 20) if step != 10]
+    assert notes.steps == [(name, pytest.approx(step)) for name in names for step in steps]
+    rows = read_rows(EPOCHS, ran.out / "epochs.csv")
+    assert [(row["epoch"]) for row in rows] == [1, 2, 1, 2]
+
+
+def test_what_a_cell_goes_on_from_is_noted(tmp_path: Path, file: Path) -> None:
+    asked = [0]
+
+    def should_stop() -> bool:
+        asked[0] += 1
+        return asked[0] > 9
+
+    with pytest.raises(StoppedError):
+        bamgate.study.run(file, tmp_path / "out", executor="in-process", should_stop=should_stop)
     notes = Notes()
     bamgate.study.run(file, tmp_path / "out", executor="in-process", watcher=notes)
-    assert notes.ends == [("sigmoid seed 0", 1, 2), ("tanh seed 0", 2, 2)]
+    assert re.fullmatch(r"sigmoid seed 0: going on in epoch 1 after step [1-9]", notes.notes[0])
+    assert len(notes.notes) == 1
+
+
+def test_lines_of_epochs_only_if_they_are_asked_for(
+    tmp_path: Path, file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (state,) = [one for one in StudyState(opened_folder(tmp_path, file)).read() if one.name == "tanh seed 0"]
+    row = {"epoch": 1, "train_correct": 1, "train_total": 4, "test_correct": 1, "test_total": 2, "images_per_s": 31.4}
+    for kind in (LineWatcher, SilentWatcher):
+        for epochs in (False, True):
+            kind(StudyState(tmp_path / "out"), epochs=epochs).epoch_ended(state, row)
+    assert capfd.readouterr().err == "[2/2] tanh seed 0  epoch 1/2  train 25.0 %  test 50.0 %  31 images/s\n"
+
+
+def opened_folder(folder: Path, file: Path) -> Path:
+    opened(folder / "out", file)
+    return folder / "out"
 
 
 def test_an_executor_by_name(tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bamgate.engines import StoppedError
 from bamgate.errors import BamgateError, DataError, GateError, TryAgainError, UsageError
@@ -31,11 +32,20 @@ class Aside:
 class Watcher:
     """What a study tells while it goes on; this one ignores it all."""
 
-    def ended(self, state: CellState, done: int, total: int) -> None: ...
+    def stepped(self, state: CellState, epochs: float) -> None:
+        """So many epochs of a cell are behind it, with what there is of the next; told now and then."""
 
-    def seen(self, states: list[CellState], *, waiting: bool) -> None: ...
+    def epoch_ended(self, state: CellState, row: dict[str, Any]) -> None:
+        """A row of its epochs.csv has been written."""
 
-    def note(self, text: str) -> None: ...
+    def ended(self, state: CellState, done: int, total: int) -> None:
+        """A cell has ended, by whomever: the `done`-th."""
+
+    def seen(self, states: list[CellState], *, waiting: bool) -> None:
+        """All cells, at every look; `waiting`: nobody is at work but others."""
+
+    def note(self, text: str) -> None:
+        """A text for people."""
 
 
 class Seat:
@@ -93,7 +103,8 @@ class Supervisor:
         self._state = StudyState(self.work.out)
         self._deaths: dict[str, tuple[int, int]] = {}
         self._waited, self._idle = False, 0
-        self._known: set[str] = {state.cell for state in self._state.read() if state.ended}
+        self._states = {state.cell: state for state in self._state.read()}
+        self._known: set[str] = {cell for cell, state in self._states.items() if state.ended}
         with blamed("executor", self.executor.name, self.executor):
             try:
                 while self._looks():
@@ -181,6 +192,7 @@ class Supervisor:
         self._waited = True
 
     def _tell(self, states: list[CellState]) -> None:
+        self._states = {state.cell: state for state in states}
         ended = [state for state in states if state.ended]
         for number, state in enumerate([s for s in ended if s.cell not in self._known], start=len(self._known) + 1):
             self.watcher.ended(state, number, len(states))
@@ -191,6 +203,11 @@ class Supervisor:
         seat.hear(message)
         if "note" in message:
             self.watcher.note(message["note"])
+        if "at" in message:
+            epoch, step, steps = message["at"]
+            self.watcher.stepped(self._states[seat.cell], epoch + step / steps)
+        if "epoch" in message:
+            self.watcher.epoch_ended(self._states[seat.cell], message["epoch"])
         if "failed" in message:
             # The same seed gives the same numbers: it would fail again.
             self._set_aside(message["failed"], Aside(why=message["why"], code=GateError.exit_code))

@@ -1,9 +1,11 @@
 """What a trainer process does: it trains one cell of a study after the other, whichever is missing and free."""
 
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from bamgate.config import RunConfig
 from bamgate.data import find_dataset
@@ -17,6 +19,8 @@ from bamgate.study.expand import StudyCell, expand
 from bamgate.study.folder import check_cells, stored_content
 from bamgate.study.study import from_plain
 from bamgate.study.work import End, Message
+
+TELL_S = 0.5  # between two messages of where a cell stands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,15 +36,28 @@ class Orders:
     tell: Callable[[Message], None]
 
 
-class _Notes(Listener):
-    """Passes on what a cell's own record has to say when it is gone on with."""
+class _Teller(Listener):
+    """Passes on what a cell tells of itself."""
 
     def __init__(self, cell: StudyCell, tell: Callable[[Message], None]) -> None:
         self.cell, self.tell = cell, tell
+        self._told = -TELL_S
 
     def began(self, config: RunConfig, folder: Path, position: Position, note: str) -> None:
         if note:
             self.tell({"note": f"{self.cell.name}: {note}"})
+        elif position.epoch or position.step:
+            where = f"going on in epoch {position.epoch + 1} after step {position.step}"
+            self.tell({"note": f"{self.cell.name}: {where}"})
+
+    def stepped(self, position: Position, steps: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= TELL_S:
+            self._told = now
+            self.tell({"at": [position.epoch, position.step, steps]})
+
+    def epoch_ended(self, row: dict[str, Any]) -> None:
+        self.tell({"epoch": row})
 
 
 def work(out: Path, execution: Execution, orders: Orders, load: Loader = named_gate) -> None:
@@ -94,7 +111,7 @@ def _work_on(cell: StudyCell, out: Path, execution: Execution, orders: Orders, o
         execution = replace(execution, workers=None)  # there is nothing to decode
     try:
         run_cell(
-            cell.config, out, gate=cell.gate, execution=execution, listener=_Notes(cell, orders.tell), in_study=True
+            cell.config, out, gate=cell.gate, execution=execution, listener=_Teller(cell, orders.tell), in_study=True
         )
     except BusyError:
         orders.tell({"left": name, "ended": False})

@@ -9,6 +9,8 @@ Message = dict[str, Any]
 """What a job says, each with one of these keys and what stands beside it:
 
 cell     id of a cell that it begins
+at       where that cell stands: [whole epochs, steps of the next one, steps an epoch]; now and then
+epoch    the row of epochs.csv that has just been written for that cell
 left     id of the cell that it was at; `ended`: whether it has a result now
 failed   id of the cell that it was at, whose gate failed; `why`
 note     a text for people
