@@ -24,8 +24,12 @@ _AllowCode = Annotated[
     bool, typer.Option("--allow-code", help="import gates that are code (file.py:NAME, module:NAME)")
 ]
 _Jobs = Annotated[str, typer.Option("--jobs", help="runs side by side; auto: one a GPU, on the CPU one a core")]
+_Executor = Annotated[
+    str, typer.Option("--executor", help="where runs are trained: local (trainer processes), in-process, or a plug-in")
+]
 _Yes = Annotated[bool, typer.Option("--yes", help=f"run more than {MANY:,} cells")]
 _Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+_Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="a line an epoch, too; without it, one a cell")]
 _NoMeasure = Annotated[bool, typer.Option("--no-measure", help="leave the time out")]
 _Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 
@@ -58,10 +62,19 @@ def plan(
 ) -> None:
     """Show the cells of a study, which of them are missing, and how long they would take here."""
     from bamgate.cli.console import err, print_json
-    from bamgate.cli.study_prepare import plan_facts
     from bamgate.cli.study_show import show_plan
+    from bamgate.study.plan import plan as plan_of
 
-    facts = plan_facts(study, out, device, data_dir, measured=not no_measure, code=allow_code)
+    with err().status("") as status:
+        facts = plan_of(
+            study,
+            out,
+            device=device,
+            data_root=data_dir,
+            measured=not no_measure,
+            allow_code=allow_code,
+            tell=status.update,
+        )
     if json:
         print_json(facts)
         return
@@ -77,21 +90,31 @@ def run(
     study: _Study,
     out: _Out = None,
     jobs: _Jobs = "auto",
+    executor: _Executor = "local",
     device: _Device = "cpu",
     data_dir: _DataDir = None,
     workers: _Workers = None,
     yes: _Yes = False,
     allow_code: _AllowCode = False,
     quiet: _Quiet = False,
+    verbose: _Verbose = False,
 ) -> None:
     """Run what is missing of a study. The same command goes on where it was stopped; several may share a folder."""
     with StopRequest() as stop, no_early_end():
-        from bamgate.cli.study_prepare import Given, conclude, prepare, supervise
+        from bamgate.cli.study_run import run as run_study
+        from bamgate.study.runner import Options
 
-        given = Given(out, jobs, device, data_dir, workers, yes, allow_code)
-        prepared = prepare(study, given)
-        aside = supervise(prepared, stop, quiet=quiet)
-        conclude(prepared.out, aside)
+        options = Options(
+            out=out,
+            executor=executor,
+            jobs=jobs,
+            device=device,
+            data_root=data_dir,
+            decoders=workers,
+            allow_code=allow_code,
+            many=yes,
+        )
+        run_study(study, options, stop, quiet=quiet, verbose=verbose)
 
 
 @app.command()
@@ -172,6 +195,7 @@ def merge(
 def work(
     folder: _Folder,
     device: _Device = "cpu",
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of a run")] = 1,
     data_dir: _DataDir = None,
     workers: _Workers = None,
     allow_code: _AllowCode = False,
@@ -181,5 +205,16 @@ def work(
     """Train the cells of a study that are missing and free; `bamgate study run` starts several of these."""
     with StopRequest(always=("SIGTERM",)) as stop, no_early_end():
         from bamgate.cli.study_work import work_on
+        from bamgate.study.work import Work
 
-        work_on(folder, device, data_dir, workers, stop, code=allow_code, parent=parent, skip=skip or [])
+        work = Work(
+            out=folder,
+            device=device,
+            threads=threads,
+            data_root=data_dir,
+            decoders=workers,
+            allow_code=allow_code,
+            skipped=frozenset(skip or []),
+            should_stop=stop,
+        )
+        work_on(work, parent=parent)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bamgate.cli.console import err, out
 from bamgate.cli.signals import StopRequest
-from bamgate.cli.study_prepare import PEEKING, ways_of
+from bamgate.cli.study_run import PEEKING, ways_of
 from bamgate.cli.user_code import no_early_end
 from bamgate.errors import DataError
 from bamgate.record.collect import collected

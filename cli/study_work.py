@@ -1,73 +1,58 @@
-"""`bamgate study work`: one worker of a study, started by `bamgate study run`."""
+"""`bamgate study work`: a trainer process of a study, started by the executor `local`."""
 
 import json
 import os
 import sys
-import traceback
 from collections.abc import Callable
-from pathlib import Path
 
 import typer
 
-from bamgate.engines import Execution, StoppedError
-from bamgate.errors import BamgateError, GateError, OutOfMemoryError, machine_fault, one_line
+from bamgate.engines import Execution
+from bamgate.errors import BamgateError
 from bamgate.study.code import gate_loader
 from bamgate.study.state import StudyState
 from bamgate.study.study import from_plain
-from bamgate.study.worker import Message, Orders, work
+from bamgate.study.trainer import Orders, end_of, work
+from bamgate.study.work import Message, Work
 
 
-def work_on(
-    folder: Path,
-    device: str,
-    data_dir: Path | None,
-    workers: int | None,
-    stop: Callable[[], bool],
-    *,
-    code: bool,
-    parent: int | None,
-    skip: list[str],
-) -> None:
+def work_on(given: Work, *, parent: int | None) -> None:
     """Work until nothing is free, or until asked to stop: both are a good end.
 
-    Why it ends is said by its messages, in the words of `bamgate.study.worker`.
+    Why it ends is said by its last message, in the words of `bamgate.study.executors.local`.
+
+    Args:
+        parent: the process that is told, and without which there is nothing to do.
     """
     tell = _channel()
 
     def should_stop() -> bool:
-        return stop() or (parent is not None and os.getppid() != parent)
+        return given.should_stop() or (parent is not None and os.getppid() != parent)
 
-    skipped = set(skip)
+    skipped = set(given.skipped)
     if parent is not None:
         os.set_blocking(sys.stdin.fileno(), False)
     try:
-        load = gate_loader(from_plain(StudyState(folder).content["study"]), allowed=code, file=None, out=folder)
-        execution = Execution(device=device, data_root=data_dir, workers=workers, should_stop=should_stop)
-        work(folder, execution, Orders(skipped=lambda: _heard(skipped, parent), tell=tell), load)
+        study = from_plain(StudyState(given.out).content["study"])
+        load = gate_loader(study, allowed=given.allow_code, file=None, out=given.out)
+        execution = Execution(
+            device=given.device,
+            threads=given.threads,
+            data_root=given.data_root,
+            workers=given.decoders,
+            should_stop=should_stop,
+        )
+        work(given.out, execution, Orders(skipped=lambda: _heard(skipped, parent), tell=tell), load)
         tell({"end": 0})
-    except StoppedError:
-        tell({"end": 0, "stopped": True})
-    except GateError as error:  # it has been told, and another worker goes on with the other cells
-        tell({"end": 0})
-        raise typer.Exit(error.exit_code) from None
-    except OutOfMemoryError as error:
-        tell({"died": str(error)})
-        raise typer.Exit(error.exit_code) from None
-    except BamgateError as error:
-        tell({"end": error.exit_code, "why": str(error)})
-        raise typer.Exit(error.exit_code) from None
     except BaseException as error:  # a SystemExit of the user's code would end as if all were well
-        _tell_fault(error, tell)
-        raise typer.Exit(1) from None
-
-
-def _tell_fault(error: BaseException, tell: Callable[[Message], None]) -> None:
-    """What the machine lacks ends the study in a line; what nobody foresaw is a death, with its traceback."""
-    if fault := machine_fault(error):
-        tell({"end": fault.exit_code, "why": str(fault)})
-    else:
-        traceback.print_exc()
-        tell({"died": one_line(error)})
+        end = end_of(error)
+        if end.code is None:
+            print(end.traceback, file=sys.stderr, end="")
+            tell({"died": end.why, "traceback": end.traceback})
+        else:
+            tell({"end": end.code, "why": end.why, "stopped": end.stopped})
+        if not end.stopped:
+            raise typer.Exit(error.exit_code if isinstance(error, BamgateError) else 1) from None
 
 
 def _channel() -> Callable[[Message], None]:

@@ -1,7 +1,7 @@
 """Small studies for tests: a file, and a folder in which it has been run without any process beside this one."""
 
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,11 +11,12 @@ from forks import Fork
 from bamgate.engines import Execution
 from bamgate.gates import load_gate
 from bamgate.record.collect import collect
+from bamgate.study.executors.local import Local, LocalJob
 from bamgate.study.expand import expand
 from bamgate.study.folder import open_study
-from bamgate.study.processes import Worker
 from bamgate.study.study import Study, read_study
-from bamgate.study.worker import Orders, work
+from bamgate.study.trainer import Orders, work
+from bamgate.study.work import Message, Work
 
 HEAD = 'question = "q"\ncost = "c"\nexpected = "e"\nreference = "sigmoid"\nrope = 1.0\n'
 SETTINGS = 'dataset = "digits"\nmodel = "resnet8"\ntrain_limit = 320\nbatch_size = 32\nepochs = 2\n'
@@ -49,10 +50,12 @@ def trained(out: Path, path: Path, order: Iterable[str] | None = None) -> Path:
     return out
 
 
-class ForkedWorker(Worker):
-    """A worker that is forked from this process: what takes seconds in a real one's start are its imports."""
+class Forked(Local):
+    """Trainer processes that are forked from this process: what takes seconds in a real one's start are its imports."""
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+    name = "forked"
+
+    def start(self, work: Work, tell: Callable[[Message], None]) -> LocalJob:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("bamgate.study.processes.subprocess", SimpleNamespace(Popen=Fork, PIPE=subprocess.PIPE))
-            super().__init__(arguments, environment)
+            patch.setattr("bamgate.study.executors.local.subprocess", SimpleNamespace(Popen=Fork, PIPE=subprocess.PIPE))
+            return super().start(work, tell)

@@ -17,7 +17,7 @@ from bamgate.errors import DataError, UsageError
 from bamgate.gates import load_gate
 from bamgate.run.cells import run_cell
 from bamgate.run.resolve import make_plan
-from bamgate.study.processes import program
+from bamgate.study.executors.local import program
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""No worker is started beside others where the memory that is free would not hold it."""
+"""No job is started beside others where the memory that is free would not hold it."""
 
 import os
 import subprocess
@@ -13,11 +13,12 @@ import torch
 
 from bamgate.study.memory import GIB, SETTLED_S, Room, Running, Size, available, free_on, size_of
 from bamgate.study.supervise import Supervisor, Watcher
+from bamgate.study.work import Work
 
 
 @dataclass
 class Fake:
-    """A worker that says what it is told to."""
+    """A job that says what it is told to."""
 
     pid: int
     cell: str = "c"
@@ -34,7 +35,7 @@ def gib(size: float) -> int:
     return int(size * GIB)
 
 
-def test_the_first_worker_always_starts() -> None:
+def test_the_first_job_always_starts() -> None:
     assert Room(free=lambda: 0, size=lambda pid: None).lacks(0, {}) == ""
 
 
@@ -90,7 +91,7 @@ def test_a_small_cell_lets_more_in_once_it_is_measured(clock: list[float]) -> No
     assert room.lacks(1, at_work) == ""
 
 
-def test_a_worker_that_has_ended_its_cells_has_been_measured(clock: list[float]) -> None:
+def test_a_job_that_has_ended_its_cells_has_been_measured(clock: list[float]) -> None:
     room = Room(jobs=2, free=lambda: gib(1.2), size=lambda pid: Size(gib(0.5), gib(0.5)))
     room.look({0: Fake(1)})
     room.look({0: Fake(2, cell="")})
@@ -104,7 +105,7 @@ def test_where_nothing_is_told_nobody_waits(size: Callable[[int], Size | None]) 
     assert room.lacks(1, {0: Fake(1)}) == ""
 
 
-def test_workers_on_one_gpu_wait_for_its_memory(clock: list[float]) -> None:
+def test_jobs_on_one_gpu_wait_for_its_memory(clock: list[float]) -> None:
     free = {"cuda:0": gib(20), "cuda:1": gib(16)}
     room = Room(devices=("cuda:0", "cuda:1"), jobs=4, free=lambda: None, size=lambda pid: Size(1, 1), gpu_free=free.get)
     room.look({})
@@ -219,23 +220,27 @@ class _Notes(Watcher):
 def test_the_supervisor_says_once_that_it_waits_and_starts_when_there_is_room(tmp_path: Path) -> None:
     from bamgate.study.state import CellState
 
-    free, started, watcher = [gib(1)], list[int](), _Notes()
+    free, started, watcher = [gib(1)], list[str](), _Notes()
 
-    def start(slot: int, skipped: set[str]) -> Any:
-        started.append(slot)
-        return Fake(slot + 1)
+    class Started:
+        name, side_by_side = "fake", True
+
+        def start(self, work: Work, tell: object) -> Any:
+            started.append(work.gpu)
+            return Fake(len(started))
 
     room = Room(jobs=2, free=lambda: free[0], size=lambda pid: Size(gib(0.5), gib(0.5)))
-    supervisor = Supervisor(tmp_path, 2, start, watcher, lambda: False, room)
-    supervisor._workers, supervisor._waited = {}, False
+    work = Work(out=tmp_path)
+    supervisor = Supervisor(work, Started(), 2, watcher, lambda: False, room, gpus=["0", "1"])
+    supervisor._waited = False
     missing = [
         CellState(cell=str(k), names=(("a", ()),), seed=k, status="missing", epoch=0, epochs=1) for k in range(9)
     ]
     for _ in range(3):
         supervisor._hire(missing)
-    assert started == [0]
+    assert started == ["0"]
     assert len(watcher.notes) == 1
     assert watcher.notes[0].startswith("not all jobs are started yet: 1.0 GiB of memory are free; ")
     free[0] = gib(8)
     supervisor._hire(missing)
-    assert started == [0, 1]
+    assert started == ["0", "1"]

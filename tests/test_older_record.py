@@ -27,8 +27,8 @@ from bamgate.reports.records import Outcomes, read_records, read_runs
 from bamgate.reports.reproduce import reproduce
 from bamgate.study.expand import expand
 from bamgate.study.study import from_plain
+from bamgate.study.trainer import Orders, work
 from bamgate.study.verify import verify
-from bamgate.study.worker import Orders, work
 
 OLDER = Path(__file__).parent / "older"
 TABLES = ("runs.csv", "epochs.csv", "gates.csv")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import bamgate
+from study_samples import study_file
 
 from bamgate.networks.sites import gate_sites
 from bamgate.study.expand import expand
@@ -61,7 +62,7 @@ def test_the_table_of_networks_is_what_the_command_prints(tmp_path: Path) -> Non
 
 
 def test_the_python_of_the_readme_runs() -> None:
-    module, network = _blocks("python")
+    module, network, _ = _blocks("python")
     names: dict[str, Any] = {}
     exec(compile(module, "README.md", "exec"), names)
     assert names["refined"].shape == (8, 256, 24, 32)
@@ -73,6 +74,21 @@ def test_the_python_of_the_readme_runs() -> None:
     assert torch.equal(sites["layer2"](z), 1 + torch.tanh(z))
     with torch.no_grad():
         assert names["model"].eval()(torch.zeros(1, 3, 64, 96)).shape == (1, 1000)
+
+
+def test_the_study_of_the_readme_is_run_from_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, study = _blocks("python")
+    assert len([line for line in study.splitlines() if line]) <= 5
+    study_file(tmp_path, seeds="0").rename(tmp_path / "mine.toml")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(study, "README.md", "exec"), names)
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in said] == ["sigmoid", "tanh"]
+    correct = {row["arm"]: 100 * row["correct"] / row["total"] for row in names["ran"].runs}
+    assert said[1] == f"{{}} tanh {correct['tanh']} {{0: {correct['tanh'] - correct['sigmoid']}}}"
 
 
 def test_the_study_file_of_the_readme_is_one(tmp_path: Path) -> None:

@@ -1,23 +1,27 @@
 """Gates that end the process they are trained in, in every way there is: no exit code is believed, no study hangs."""
 
+import errno
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
 from helpers import SMALL, bamgate
 from record_samples import message
-from study_samples import ForkedWorker, study_file
+from study_samples import Forked, study_file
 
 from bamgate.cli.signals import StopRequest
-from bamgate.cli.study_prepare import Given, conclude, prepare
-from bamgate.cli.study_prepare import supervise as supervise_study
+from bamgate.cli.study_run import conclude, prepared, watched
 from bamgate.errors import TryAgainError
 from bamgate.record.collect import collected
 from bamgate.study import supervise
-from bamgate.study.processes import error_line
+from bamgate.study.executors.local import error_line
+from bamgate.study.runner import Options
+from bamgate.study.work import End, Message, Work
 
-GIVEN = Given(out=None, jobs="2", device="cpu", data_dir=None, workers=None, yes=False, code=True)
+GIVEN = Options(executor=Forked(), jobs=2, allow_code=True)
 HEAD = """
 import os, signal, sys
 import torch
@@ -78,15 +82,15 @@ def test_each_way_to_end_sets_its_own_cell_aside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(supervise, "DEATHS", 1)
-    monkeypatch.setattr("bamgate.cli.study_prepare.Worker", ForkedWorker)
     bodies = EXITS | {name: body.replace("\\\\", "\\") for name, (body, _) in ERRORS.items()}
     file = study_file(tmp_path, seeds="0", more=gates(tmp_path, bodies))
-    prepared = prepare(str(file), GIVEN._replace(out=tmp_path / "out"))
+    study = prepared(str(file), replace(GIVEN, out=tmp_path / "out"))
     began = time.monotonic()
-    aside = supervise_study(prepared, StopRequest(), quiet=True)
+    ran = watched(study, StopRequest(), quiet=True)
+    aside = {state.name: ran.aside[state.cell] for state in ran.states if state.cell in ran.aside}
     assert time.monotonic() - began < 200
     assert set(aside) == {f"{name} seed 0" for name in (*bodies, "backward")}
-    assert {row["arm"] for row in collected(prepared.out)[0]} == {"sigmoid", "tanh"}
+    assert {row["arm"] for row in collected(study.out)[0]} == {"sigmoid", "tanh"}
     for name, (_, says) in ERRORS.items():
         one = aside[f"{name} seed 0"]
         assert one.why.startswith(f"gate 'mine.py:{name}' failed in training with seed 0: {says}"), one
@@ -100,20 +104,19 @@ def test_each_way_to_end_sets_its_own_cell_aside(
     assert "(SIGKILL)" in aside["killed seed 0"].why
     assert "(somebody asked it to stop)" in aside["stopped seed 0"].why
     with pytest.raises(typer.Exit) as ended:
-        conclude(prepared.out, aside)
+        conclude(ran)
     assert ended.value.exit_code == 2
     assert "skipped: value seed 0: gate 'mine.py:value' failed in training" in capfd.readouterr().err
 
 
-def test_a_worker_that_ends_with_0_and_no_result_has_died(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_a_trainer_process_that_ends_with_0_and_no_result_has_died(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("bamgate.cli.study_prepare.Worker", ForkedWorker)
     more = gates(tmp_path, {"exit_0": "os._exit(0)"}).partition("[arms.backward]")[0]
     file = study_file(tmp_path, gates='"sigmoid"', seeds="0", more=more)
-    prepared = prepare(str(file), GIVEN._replace(out=tmp_path / "out", jobs="1"))
+    study = prepared(str(file), replace(GIVEN, out=tmp_path / "out", jobs=1))
     with pytest.raises(typer.Exit) as ended:
-        conclude(prepared.out, supervise_study(prepared, StopRequest(), quiet=True))
+        conclude(watched(study, StopRequest(), quiet=True))
     assert ended.value.exit_code == 75
     lines = capfd.readouterr().err.splitlines()
     how = "exit_0 seed 0: its trainer process crashed (exit code 0, and nothing said) at epoch 0"
@@ -134,19 +137,20 @@ def test_bamgate_run_says_whose_fault_it_is_and_never_ends_with_0(tmp_path: Path
 
 
 class Silent:
-    """A worker that says what it is told to say, and ends."""
+    """An executor, and its job, that says nothing and ends."""
 
-    pid, cell, finished, failed_unexpectedly = 0, "", 0, False
-    end = supervise.End(0, "", False)
+    name, side_by_side, pid = "silent", True, None
 
-    def heard(self) -> list[dict[str, object]]:
-        return []
+    def start(self, work: Work, tell: Callable[[Message], None]) -> "Silent":
+        return self
 
     def has_ended(self) -> bool:
         return True
 
-    def last_words(self) -> str:
-        return "nothing"
+    def end(self) -> End:
+        return End()
+
+    def skip(self, cell: str) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -155,29 +159,30 @@ class Silent:
     def close(self) -> None: ...
 
 
-def supervisor(tmp_path: Path, start: object) -> supervise.Supervisor:
-    prepared = prepare(str(study_file(tmp_path)), GIVEN._replace(out=tmp_path / "out"))
-    return supervise.Supervisor(prepared.out, 1, start, supervise.Watcher(), lambda: False)  # type: ignore[arg-type]
+def supervisor(tmp_path: Path, executor: Silent) -> supervise.Supervisor:
+    study = prepared(str(study_file(tmp_path)), Options(executor=executor, jobs=1, out=tmp_path / "out"))
+    return study.supervisor(supervise.Watcher(), lambda: False)
 
 
-def test_workers_that_begin_nothing_end_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_that_begin_nothing_end_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervise, "POLL_S", 0.0)
     expected = (
         "3 trainer processes in a row ended without training a cell, though 4 are missing "
         "and nobody is at work on them, such as sigmoid seed 0"
     )
-    assert message(TryAgainError, supervisor(tmp_path, lambda *_: Silent()).run) == expected
+    assert message(TryAgainError, supervisor(tmp_path, Silent()).run) == expected
 
 
-def test_a_worker_that_cannot_be_started_is_one_line(tmp_path: Path) -> None:
-    def start(*_: object) -> Silent:
-        raise BlockingIOError(11, "Resource temporarily unavailable")
+def test_a_job_that_cannot_be_started_is_one_line(tmp_path: Path) -> None:
+    class Crowded(Silent):
+        def start(self, work: Work, tell: Callable[[Message], None]) -> Silent:
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
     expected = (
         "cannot start a trainer process: Resource temporarily unavailable; "
         "raise the limit (ulimit -a) or use fewer --jobs"
     )
-    assert message(TryAgainError, supervisor(tmp_path, start).run) == expected
+    assert message(TryAgainError, supervisor(tmp_path, Crowded()).run) == expected
 
 
 @pytest.mark.parametrize(

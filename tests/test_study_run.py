@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from helpers import Started, bamgate, without_times
 from record_samples import configuration, message
 from study_samples import cells_of, opened, study_file, trained
 
-from bamgate.cli.study_prepare import Given, prepare
+from bamgate.cli.study_run import prepared as prepare
 from bamgate.errors import UsageError
 from bamgate.gates import load_gate
 from bamgate.record.collect import collect
@@ -20,9 +21,10 @@ from bamgate.record.tables import RUNS, read_rows
 from bamgate.study.code import require_code
 from bamgate.study.expand import expand
 from bamgate.study.folder import check_study, open_study
+from bamgate.study.runner import Options
 from bamgate.study.study import gates_of_code, read_study
 
-GIVEN = Given(out=None, jobs="auto", device="cpu", data_dir=None, workers=None, yes=False, code=False)
+GIVEN = Options()
 DEADLY = """
 import os, signal, sys
 
@@ -98,12 +100,12 @@ def test_seeds_that_a_file_gets_after_runs_have_ended_are_said(
 ) -> None:
     out = trained(tmp_path / "out", study_file(tmp_path, seeds="0"), [])
     file = str(study_file(tmp_path, seeds="0-1"))
-    prepare(file, GIVEN._replace(out=out))
+    prepare(file, replace(GIVEN, out=out))
     assert "added_seeds" not in json.loads((out / "study.json").read_text()), "nothing had ended"
     assert capfd.readouterr().err == ""
     (out / "cells" / "x").mkdir(parents=True)
     (out / "cells" / "x" / "result.json").write_text("{}")
-    prepare(str(study_file(tmp_path, seeds="0-3")), GIVEN._replace(out=out))
+    prepare(str(study_file(tmp_path, seeds="0-3")), replace(GIVEN, out=out))
     assert json.loads((out / "study.json").read_text())["added_seeds"] == [2, 3]
     assert "seeds 2-3 are new, and runs had ended. Seeds added because of the results" in capfd.readouterr().err
 
@@ -250,9 +252,9 @@ def test_what_is_wrong_with_the_options(tmp_path: Path) -> None:
     few = str(study_file(tmp_path))
     for jobs in ("0", "many", "-1"):
         expected = f"jobs {jobs!r} cannot be read (allowed: auto, or a number from 1 on)"
-        assert message(UsageError, prepare, few, GIVEN._replace(jobs=jobs)) == expected
-    assert "workers would have no effect" in message(UsageError, prepare, few, GIVEN._replace(workers=2))
-    out = GIVEN._replace(out=Path(few))
+        assert message(UsageError, prepare, few, replace(GIVEN, jobs=jobs)) == expected
+    assert "workers would have no effect" in message(UsageError, prepare, few, replace(GIVEN, decoders=2))
+    out = replace(GIVEN, out=Path(few))
     assert message(UsageError, prepare, few, out) == f"--out {few!r} is a file; name a folder"
     dots = str(Path(few).rename(tmp_path / "...toml"))
     assert "would make a study called '..'" in message(UsageError, prepare, dots, GIVEN)

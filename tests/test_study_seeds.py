@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from record_samples import message
 from study_samples import opened, study_file, trained
 
 from bamgate.cli.study_merge import add, merge_parts
-from bamgate.cli.study_prepare import Given, located, plan_facts, prepare
+from bamgate.cli.study_run import prepared as prepare
 from bamgate.config.settings import format_seeds, parse_seeds
 from bamgate.engines import Execution
 from bamgate.errors import BusyError, TryAgainError, UsageError
@@ -26,11 +27,13 @@ from bamgate.study.add_seeds import Added, add_seeds
 from bamgate.study.catalogue import find_study
 from bamgate.study.expand import expand
 from bamgate.study.folder import open_study
+from bamgate.study.plan import plan
+from bamgate.study.runner import Options, located
 from bamgate.study.study import read_study
+from bamgate.study.trainer import Orders, work
 from bamgate.study.verify import verify
-from bamgate.study.worker import Orders, work
 
-GIVEN = Given(out=None, jobs="1", device="cpu", data_dir=None, workers=None, yes=False, code=False)
+GIVEN = Options(jobs=1)
 TWO_CONTEXTS = '[axes]\ndilation = [2, 4]\n[arms.plain]\nattention = "none"\n'
 
 
@@ -99,12 +102,12 @@ def test_the_file_goes_on_with_the_seeds_that_were_added(tmp_path: Path, out: Pa
     add_seeds(out, 2)
     before = stored(out)
     file = str(study_file(tmp_path, more=TWO_CONTEXTS))
-    given = GIVEN._replace(out=out)
+    given = replace(GIVEN, out=out)
     prepare(file, given)
     assert stored(out) == before
-    facts = plan_facts(file, out, "cpu", None, measured=False, code=False)
+    facts = plan(file, out, measured=False)
     assert (facts["seeds"], facts["cells"]) == ([0, 1, 2, 3], 20)
-    assert plan_facts(file, tmp_path / "new", "cpu", None, measured=False, code=False)["seeds"] == [0, 1]
+    assert plan(file, tmp_path / "new", measured=False)["seeds"] == [0, 1]
     study_file(tmp_path, seeds="0-1,9", more=TWO_CONTEXTS)
     prepare(file, given)
     assert (stored(out)["study"]["seeds"], stored(out)["added_seeds"]) == ("0-1,9,2-3", [2, 3])
@@ -120,7 +123,7 @@ def test_a_file_that_takes_its_own_seeds_away_is_refused(tmp_path: Path, out: Pa
     before = stored(out)
     file = str(study_file(tmp_path, seeds=seeds, more=TWO_CONTEXTS))
     expected = f"{out} has the seeds 0-1, the study now says {now}: seeds may be added, not taken away"
-    assert message(UsageError, prepare, file, GIVEN._replace(out=out)) == expected
+    assert message(UsageError, prepare, file, replace(GIVEN, out=out)) == expected
     assert stored(out) == before
 
 
@@ -223,7 +226,7 @@ def test_parts_to_which_seeds_were_added_are_joined(tmp_path: Path) -> None:
     assert (found["study"]["seeds"], found["added_seeds"]) == ("0-3", [2, 3])
     assert found == stored(tmp_path / "b")
     assert list(found) == list(stored(tmp_path / "b"))
-    prepare(str(study_file(tmp_path)), GIVEN._replace(out=tmp_path / "out"))
+    prepare(str(study_file(tmp_path)), replace(GIVEN, out=tmp_path / "out"))
     for name, seeds in (("d", "7,3"), ("e", "3")):
         opened(tmp_path / name, study_file(tmp_path, seeds=seeds))
     before = stored(tmp_path / "d")

@@ -36,7 +36,7 @@ class Engine(Protocol):
         ...
 
 
-ENGINES: Registry[Engine] = Registry("engine")
+ENGINES: Registry[Engine] = Registry("engine", "bamgate.engines")
 
 
 @dataclass(frozen=True, kw_only=True)

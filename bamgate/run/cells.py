@@ -16,13 +16,14 @@ from bamgate.data import (
     make_loader,
 )
 from bamgate.devices import cpu_threads, describe_device, exact_arithmetic, resolve_device
-from bamgate.engines import ENGINES, Execution, Listener, Session, Trainer
+from bamgate.engines import ENGINES, Engine, Execution, Listener, Session, Trainer
 from bamgate.engines.failures import failures_named, task_failures_named
 from bamgate.errors import UsageError
 from bamgate.gates import Gate, gate_curve, gate_facts, gate_location, named_gate
 from bamgate.networks.build import build_model, cost
 from bamgate.record.runlog import CellLog, open_cell, require_one_gate, require_one_listing
 from bamgate.record.storage import sole_writer
+from bamgate.registry import blamed
 from bamgate.run.resolve import task_of
 
 
@@ -55,9 +56,11 @@ def run_cell(
         raise UsageError(f"the gate is {gate.name!r}, the configuration says {config.attention.gate!r}")
     log = CellLog(out / "cells" / config.cell, config.cell)
     if log.result() is None:
+        engine = ENGINES.get(execution.engine)
         named = failures_named(gate, config.seed, execution.should_stop)
-        with cpu_threads(execution.threads), exact_arithmetic(resolve_device(execution.device)), named:
-            _train(config, gate, out, execution, listener, in_study)
+        with blamed("engine", engine.name, engine), cpu_threads(execution.threads):
+            with exact_arithmetic(resolve_device(execution.device)), named:
+                _train(config, gate, out, engine, execution, listener, in_study)
     else:
         log.claim(_identity(config, gate, None if in_study else log.folder))
     result = log.result()
@@ -66,8 +69,16 @@ def run_cell(
     return result
 
 
-def _train(config: RunConfig, gate: Gate, out: Path, execution: Execution, listener: Listener, in_study: bool) -> None:
-    device, engine = resolve_device(execution.device), ENGINES.get(execution.engine)
+def _train(
+    config: RunConfig,
+    gate: Gate,
+    out: Path,
+    engine: Engine,
+    execution: Execution,
+    listener: Listener,
+    in_study: bool,
+) -> None:
+    device = resolve_device(execution.device)
     # All that can be refused is built before anything is written.
     data = find_dataset(config.dataset, execution.root).at(config.image_size)
     workers = execution.workers_for(data)

@@ -1,4 +1,4 @@
-"""Whether there is room for one more worker: what a cell needs, as measured on the workers, beside what is free now."""
+"""Whether there is room for one more job: what a cell needs, as measured on the jobs, beside what is free now."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,14 +10,14 @@ import torch
 
 GIB = 1 << 30
 UNMEASURED = 2 * GIB  # what a cell is taken to need until one has been measured
-SETTLED_S = 10.0  # of a worker in its cell, after which its size tells what a cell needs
+SETTLED_S = 10.0  # of a job in its cell, after which its size tells what a cell needs
 
 
 class Running(Protocol):
-    """What there is to know of a worker."""
+    """What there is to know of a job; `pid` is None if it has no process of its own here."""
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int | None: ...
 
     cell: str
 
@@ -31,7 +31,7 @@ class Size(NamedTuple):
 
 @dataclass
 class Room:
-    """Memory of the machine, and of the GPUs that several workers share.
+    """Memory of the machine, and of the GPUs that several jobs share.
 
     Args:
         devices: of torch, the GPUs that the slots take in turn; none for the CPU.
@@ -49,43 +49,43 @@ class Room:
     _in_cell: dict[int, float] = field(default_factory=dict)  # pid -> when it was first seen in a cell
     _gpus: dict[str, "_Gpu"] = field(default_factory=dict)
 
-    def look(self, workers: Mapping[int, Running]) -> None:
-        """Measure the workers; to be called again and again, since one that has ended tells nothing any more."""
-        for worker in workers.values():
-            if size := self.size(worker.pid):
+    def look(self, jobs: Mapping[int, Running]) -> None:
+        """Measure the jobs; to be called again and again, since one that has ended tells nothing any more."""
+        for job in jobs.values():
+            if job.pid is not None and (size := self.size(job.pid)):
                 self._largest = max(self._largest, size.peak)
-                if worker.cell:
-                    self._in_cell.setdefault(worker.pid, time.monotonic())
-        running = {worker.pid for worker in workers.values()}
+                if job.cell:
+                    self._in_cell.setdefault(job.pid, time.monotonic())
+        running = {job.pid for job in jobs.values()}
         since = [time.monotonic() - began for pid, began in self._in_cell.items() if pid in running]
         # One that has ended its cells sooner has shown what it needs.
         self._settled = self._settled or max(since, default=0.0) >= SETTLED_S or bool(self._in_cell.keys() - running)
         for device in self._shared():
-            self._gpu(device).look(self.gpu_free(device), self._on(device, workers))
+            self._gpu(device).look(self.gpu_free(device), self._on(device, jobs))
 
-    def lacks(self, slot: int, workers: Mapping[int, Running]) -> str:
-        """Why a worker in `slot` would have to wait, as a line; empty where it may start. The first one may."""
-        if not workers:
+    def lacks(self, slot: int, jobs: Mapping[int, Running]) -> str:
+        """Why a job in `slot` would have to wait, as a line; empty where it may start. The first one may."""
+        if not jobs:
             return ""
         known = self._settled
         need = self._largest if known else max(self._largest, UNMEASURED)
-        sizes = [self.size(worker.pid) for worker in workers.values()]
+        sizes = [self.size(job.pid) for job in jobs.values() if job.pid is not None]
         growth = sum(max(0, need - size.now) for size in sizes if size)
         if line := _shortage("memory", self.free(), need, growth, known=known):
             return line
         device = self.devices[slot % len(self.devices)] if self.devices else ""
-        count = self._on(device, workers)
+        count = self._on(device, jobs)
         if device not in self._shared() or not count:
             return ""
         need, growth = self._gpu(device).needs(count, settled=known)
         return _shortage(f"memory on {device}", self.gpu_free(device), need, growth, known=known)
 
     def _shared(self) -> tuple[str, ...]:
-        """The GPUs that get more than one worker. Another is never asked: to be asked takes memory on it."""
+        """The GPUs that get more than one job. Another is never asked: to be asked takes memory on it."""
         return self.devices if self.jobs > len(self.devices) else ()
 
-    def _on(self, device: str, workers: Mapping[int, Running]) -> int:
-        return sum(bool(self.devices) and self.devices[slot % len(self.devices)] == device for slot in workers)
+    def _on(self, device: str, jobs: Mapping[int, Running]) -> int:
+        return sum(bool(self.devices) and self.devices[slot % len(self.devices)] == device for slot in jobs)
 
     def _gpu(self, device: str) -> "_Gpu":
         return self._gpus.setdefault(device, _Gpu())
@@ -93,11 +93,11 @@ class Room:
 
 @dataclass
 class _Gpu:
-    """What this run's workers have taken on one GPU."""
+    """What this run's jobs have taken on one GPU."""
 
     free_before: int = 0
     used: int = 0
-    largest: int = 0  # for one worker
+    largest: int = 0  # for one job
 
     def look(self, free: int | None, count: int) -> None:
         if free is None:
@@ -108,7 +108,7 @@ class _Gpu:
         self.largest = max(self.largest, self.used // count if count else 0)
 
     def needs(self, count: int, *, settled: bool) -> tuple[int, int]:
-        """(bytes of one worker, by how much those that are there may still grow)."""
+        """(bytes of one job, by how much those that are there may still grow)."""
         need = self.largest if settled else max(self.largest, UNMEASURED)
         return need, max(0, need * count - self.used)
 

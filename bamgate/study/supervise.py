@@ -1,21 +1,22 @@
-"""Runs a study: keeps workers going until no cell is missing, together with whoever else is at work on the folder."""
+"""Runs a study: keeps jobs going until no cell is missing, together with whoever else is at work on the folder."""
 
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bamgate.engines import StoppedError
 from bamgate.errors import BamgateError, DataError, GateError, TryAgainError, UsageError
+from bamgate.registry import blamed
+from bamgate.study.executors import Executor, Job
 from bamgate.study.memory import Room
-from bamgate.study.processes import End as End
-from bamgate.study.processes import Worker
 from bamgate.study.state import RUNNING, CellState, StudyState
+from bamgate.study.work import End, Message, Work
 
 POLL_S = 0.2
 SHARE, LONGEST_POLL_S = 10, 2.0  # the pause after a look, in times of what the look took, and at most
-DEATHS = 3  # of workers on a cell that gets nowhere; then it is left alone
+DEATHS = 3  # of jobs on a cell that gets nowhere; then it is left alone
 _REFUSALS: dict[int, type[BamgateError]] = {error.exit_code: error for error in (UsageError, DataError, TryAgainError)}
 
 
@@ -31,11 +32,41 @@ class Aside:
 class Watcher:
     """What a study tells while it goes on; this one ignores it all."""
 
-    def ended(self, state: CellState, done: int, total: int) -> None: ...
+    def stepped(self, state: CellState, epochs: float) -> None:
+        """So many epochs of a cell are behind it, with what there is of the next; told now and then."""
 
-    def seen(self, states: list[CellState], *, waiting: bool) -> None: ...
+    def epoch_ended(self, state: CellState, row: dict[str, Any]) -> None:
+        """A row of its epochs.csv has been written."""
 
-    def note(self, text: str) -> None: ...
+    def ended(self, state: CellState, done: int, total: int) -> None:
+        """A cell has ended, by whomever: the `done`-th."""
+
+    def seen(self, states: list[CellState], *, waiting: bool) -> None:
+        """All cells, at every look; `waiting`: nobody is at work but others."""
+
+    def note(self, text: str) -> None:
+        """A text for people."""
+
+
+class Seat:
+    """One of the jobs that are at work side by side, and what it has said of itself."""
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.cell = ""  # the one that it is at
+        self.finished = 0  # cells that it has seen to the end, or that failed under it
+
+    @property
+    def pid(self) -> int | None:
+        return self.job.pid if self.job else None
+
+    def hear(self, message: Message) -> None:
+        """Keep `cell` and `finished` up to date."""
+        if "cell" in message:
+            self.cell = message["cell"]
+        elif "left" in message or "failed" in message:
+            self.cell = ""
+            self.finished += message.get("ended", True)
 
 
 @dataclass
@@ -43,78 +74,95 @@ class Supervisor:
     """One `bamgate study run`.
 
     Args:
-        start: a worker for a slot, told which cells to leave alone.
+        work: what each job has to do, but for what it is to leave alone and its GPU.
+        jobs: how many are at work side by side.
+        gpus: what CUDA_VISIBLE_DEVICES has to be for the jobs, in turn; none for what it is.
         should_stop: asked several times a second.
-        room: asked before a worker is started beside others.
+        room: asked before a job is started beside others.
     """
 
-    out: Path
+    work: Work
+    executor: Executor
     jobs: int
-    start: Callable[[int, set[str]], Worker]
     watcher: Watcher
     should_stop: Callable[[], bool]
     room: Room = field(default_factory=Room)
+    gpus: Sequence[str] = ()
     aside: dict[str, Aside] = field(default_factory=dict)  # by cell
+    seats: dict[int, Seat] = field(default_factory=dict)
 
     def run(self) -> list[CellState]:
         """All cells, each ended or set aside.
 
         Raises:
-            StoppedError: `should_stop` said so; the workers have saved and ended.
-            UsageError, DataError, TryAgainError: a worker's; the others have saved and ended.
-            TryAgainError: no worker can be started, or none begins a cell.
+            StoppedError: `should_stop` said so; the jobs have saved and ended.
+            UsageError, DataError, TryAgainError: a job's; the others have saved and ended.
+            UsageError: the executor is not ours and has failed.
+            TryAgainError: no job can be started, or none begins a cell.
         """
-        self._state, self._workers = StudyState(self.out), dict[int, Worker]()
+        self._state = StudyState(self.work.out)
         self._deaths: dict[str, tuple[int, int]] = {}
         self._waited, self._idle = False, 0
-        self._known: set[str] = {state.cell for state in self._state.read() if state.ended}
-        try:
-            while self._looks():
-                pass
-        except BaseException:
-            for worker in self._workers.values():
-                worker.stop()
-            raise
-        finally:
-            for worker in self._workers.values():
-                worker.wait()
-                worker.close()
-            self._tell(self._state.read())
+        self._states = {state.cell: state for state in self._state.read()}
+        self._known: set[str] = {cell for cell, state in self._states.items() if state.ended}
+        with blamed("executor", self.executor.name, self.executor):
+            try:
+                while self._looks():
+                    pass
+            finally:
+                self._end_all()
+                self._tell(self._state.read())
         return self._state.read()
+
+    def _end_all(self) -> None:
+        """Each job is ended, whatever becomes of another."""
+        with contextlib.ExitStack() as ending:
+            for seat in self.seats.values():
+                assert seat.job is not None
+                ending.callback(seat.job.close)
+                ending.callback(seat.job.wait)
+            for seat in self.seats.values():
+                assert seat.job is not None
+                ending.callback(seat.job.stop)
 
     def _looks(self) -> bool:
         """One look and the pause after it; whether there is more to do."""
-        began = time.monotonic()
-        goes_on = self._goes_on()
-        if goes_on:
-            # A study of many thousand cells takes longer to look at, which must not keep a core from training.
-            time.sleep(max(POLL_S, min(SHARE * (time.monotonic() - began), LONGEST_POLL_S)))
-        return goes_on
-
-    def _goes_on(self) -> bool:
         if self.should_stop():
             raise StoppedError("stopped")
-        for slot, worker in list(self._workers.items()):
-            has_ended = worker.has_ended()  # asked first: what it said last is there now
-            self._hear(worker)
-            if has_ended:
-                del self._workers[slot]
-                with contextlib.closing(worker):
-                    self._judge(worker)
+        for slot, seat in list(self.seats.items()):
+            self._ask(slot, seat)
+        began = time.monotonic()
         states = self._state.read()
         self._tell(states)
         missing = [state for state in states if not state.ended and state.cell not in self.aside]
         self._hire(missing)
-        return bool(missing or self._workers)
+        if not missing and not self.seats:
+            return False
+        if self.executor.side_by_side or not self.seats:
+            # A study of many thousand cells takes longer to look at, which must not keep a core from training.
+            time.sleep(max(POLL_S, min(SHARE * (time.monotonic() - began), LONGEST_POLL_S)))
+        return True
+
+    def _ask(self, slot: int, seat: Seat) -> None:
+        """Hear what a job has to say, and judge it if it has ended."""
+        assert seat.job is not None
+        if not seat.job.has_ended():
+            return
+        end = seat.job.end()
+        del self.seats[slot]
+        with contextlib.closing(seat.job):
+            if end.stopped and self.should_stop():
+                raise StoppedError(end.why or "stopped")
+            self._judge(seat, end)
 
     def _hire(self, missing: list[CellState]) -> None:
-        """As many workers as there are slots, and cells that nobody works on."""
+        """As many jobs as there are slots, and cells that nobody works on."""
         free = sum(state.status != RUNNING for state in missing)
-        beginning = sum(not worker.cell for worker in self._workers.values())
-        self.room.look(self._workers)
+        beginning = sum(not seat.cell for seat in self.seats.values())
+        self.room.look(self.seats)
         for slot in range(self.jobs):
-            if slot not in self._workers and beginning < free:
-                if lack := self.room.lacks(slot, self._workers):
+            if slot not in self.seats and beginning < free:
+                if lack := self.room.lacks(slot, self.seats):
                     self._say_once(lack)
                     return
                 if not self._start(slot):
@@ -123,14 +171,19 @@ class Supervisor:
 
     def _start(self, slot: int) -> bool:
         """Whether the system had room for it; those that are at work go on without it."""
+        gpu = self.gpus[slot % len(self.gpus)] if self.gpus else ""
+        seat = Seat()
         try:
-            self._workers[slot] = self.start(slot, set(self.aside))
+            with blamed("executor", self.executor.name, self.executor):
+                work = replace(self.work, skipped=frozenset(self.aside), gpu=gpu)
+                seat.job = self.executor.start(work, lambda message: self._hear(seat, message))
         except OSError as error:
             lack = f"cannot start a trainer process: {error.strerror or error}"
-            if not self._workers:
+            if not self.seats:
                 raise TryAgainError(f"{lack}; raise the limit (ulimit -a) or use fewer --jobs") from error
             self._say_once(f"not all jobs are started yet: {lack}")
             return False
+        self.seats[slot] = seat
         return True
 
     def _say_once(self, lack: str) -> None:
@@ -139,47 +192,54 @@ class Supervisor:
         self._waited = True
 
     def _tell(self, states: list[CellState]) -> None:
+        self._states = {state.cell: state for state in states}
         ended = [state for state in states if state.ended]
         for number, state in enumerate([s for s in ended if s.cell not in self._known], start=len(self._known) + 1):
             self.watcher.ended(state, number, len(states))
         self._known |= {state.cell for state in ended}
-        self.watcher.seen(states, waiting=not self._workers)
+        self.watcher.seen(states, waiting=not self.seats)
 
-    def _hear(self, worker: Worker) -> None:
-        for message in worker.heard():
-            if "note" in message:
-                self.watcher.note(message["note"])
-            if "failed" in message:
-                # The same seed gives the same numbers: it would fail again.
-                self._set_aside(message["failed"], Aside(why=message["why"], code=GateError.exit_code))
+    def _hear(self, seat: Seat, message: Message) -> None:
+        seat.hear(message)
+        if "note" in message:
+            self.watcher.note(message["note"])
+        if "at" in message:
+            epoch, step, steps = message["at"]
+            self.watcher.stepped(self._states[seat.cell], epoch + step / steps)
+        if "epoch" in message:
+            self.watcher.epoch_ended(self._states[seat.cell], message["epoch"])
+        if "failed" in message:
+            # The same seed gives the same numbers: it would fail again.
+            self._set_aside(message["failed"], Aside(why=message["why"], code=GateError.exit_code))
 
-    def _judge(self, worker: Worker) -> None:
-        """What the end of a worker means: nothing, the end of the study, or a death that is counted.
+    def _judge(self, seat: Seat, end: End) -> None:
+        """What the end of a job means: nothing, the end of the study, or a death that is counted.
 
-        Its exit code is not asked: the code of a gate can end a process with any.
+        The exit code of a process is not asked: the code of a gate can end a process with any.
         """
-        if worker.end is not None and worker.end.code in _REFUSALS:
-            raise _REFUSALS[worker.end.code](worker.end.why)
+        if end.code in _REFUSALS:
+            raise _REFUSALS[end.code](end.why)
         states = self._state.read()
-        state = next((state for state in states if state.cell == worker.cell), None)
+        state = next((state for state in states if state.cell == seat.cell), None)
         if state is not None and (state.ended or state.cell in self.aside):
             return
-        if worker.end is not None and not worker.end.stopped and not worker.cell:
-            self._count_idle(worker, states)
+        if end.code is not None and not end.stopped and not seat.cell:
+            self._count_idle(seat, states)
         else:
-            self._count_death(worker, state, sum(state.epoch for state in states))
+            self._count_death(seat, end, state, sum(state.epoch for state in states))
 
-    def _count_idle(self, worker: Worker, states: list[CellState]) -> None:
+    def _count_idle(self, seat: Seat, states: list[CellState]) -> None:
         free = [s for s in states if not s.ended and s.status != RUNNING and s.cell not in self.aside]
-        self._idle = self._idle + 1 if free and not worker.finished else 0
+        self._idle = self._idle + 1 if free and not seat.finished else 0
         if self._idle >= DEATHS:
             raise TryAgainError(
                 f"{DEATHS} trainer processes in a row ended without training a cell, though {len(free)} are missing "
                 f"and nobody is at work on them, such as {free[0].name}"
             )
 
-    def _count_death(self, worker: Worker, state: CellState | None, progress: int) -> None:
-        cell, how = worker.cell, worker.last_words()
+    def _count_death(self, seat: Seat, end: End, state: CellState | None, progress: int) -> None:
+        cell = seat.cell
+        how = "somebody asked it to stop" if end.stopped else end.why or "it did not say why"
         at = state.epoch if state else progress
         number, before = self._deaths.get(cell, (0, at))
         number = number + 1 if before == at else 1
@@ -191,11 +251,12 @@ class Supervisor:
             return
         if not cell:
             raise TryAgainError(f"{DEATHS} trainer processes crashed before they began a cell ({how})")
-        traceback = worker.errors() if worker.failed_unexpectedly else ""
         why = f"its trainer process crashed {DEATHS} times ({how})"
-        self._set_aside(cell, Aside(why=why, code=1 if traceback else TryAgainError.exit_code, traceback=traceback))
+        code = 1 if end.traceback else TryAgainError.exit_code
+        self._set_aside(cell, Aside(why=why, code=code, traceback=end.traceback))
 
     def _set_aside(self, cell: str, aside: Aside) -> None:
         self.aside[cell] = aside
-        for worker in self._workers.values():
-            worker.skip(cell)
+        for seat in self.seats.values():
+            assert seat.job is not None
+            seat.job.skip(cell)

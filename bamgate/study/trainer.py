@@ -1,6 +1,8 @@
-"""A worker of a study: trains one cell after the other, whichever is missing and free."""
+"""What a trainer process does: it trains one cell of a study after the other, whichever is missing and free."""
 
-from collections.abc import Callable
+import time
+import traceback
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from bamgate.config import RunConfig
 from bamgate.data import find_dataset
 from bamgate.engines import Execution, Listener, Position, StoppedError
-from bamgate.errors import BusyError, GateError
+from bamgate.errors import BamgateError, BusyError, GateError, OutOfMemoryError, machine_fault, one_line
 from bamgate.gates import named_gate
 from bamgate.record.storage import is_held
 from bamgate.run.cells import run_cell
@@ -16,22 +18,14 @@ from bamgate.run.resolve import Loader
 from bamgate.study.expand import StudyCell, expand
 from bamgate.study.folder import check_cells, stored_content
 from bamgate.study.study import from_plain
+from bamgate.study.work import End, Message
 
-Message = dict[str, Any]
-"""What a worker says, each with one of these keys and what stands beside it:
-
-cell     id of a cell that it begins
-left     id of the cell that it was at; `ended`: whether it has a result now
-failed   id of the cell that it was at, whose gate failed; `why`
-note     a text for people
-end      exit code of a worker that knows why it ends; `why`, and `stopped` if it was asked to
-died     why a worker ends that does not know
-"""
+TELL_S = 0.5  # between two messages of where a cell stands
 
 
 @dataclass(frozen=True, kw_only=True)
 class Orders:
-    """What whoever started a worker wants of it.
+    """What whoever started the training wants of it.
 
     Args:
         skipped: asked before each cell; ids of cells that are to be left alone.
@@ -42,19 +36,38 @@ class Orders:
     tell: Callable[[Message], None]
 
 
-class _Notes(Listener):
-    """Passes on what a cell's own record has to say when it is gone on with."""
+class _Teller(Listener):
+    """Passes on what a cell tells of itself."""
 
     def __init__(self, cell: StudyCell, tell: Callable[[Message], None]) -> None:
         self.cell, self.tell = cell, tell
+        self._told = -TELL_S
 
     def began(self, config: RunConfig, folder: Path, position: Position, note: str) -> None:
         if note:
             self.tell({"note": f"{self.cell.name}: {note}"})
+        elif position.epoch or position.step:
+            where = f"going on in epoch {position.epoch + 1} after step {position.step}"
+            self.tell({"note": f"{self.cell.name}: {where}"})
+
+    def stepped(self, position: Position, steps: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= TELL_S:
+            self._told = now
+            self.tell({"at": [position.epoch, position.step, steps]})
+
+    def epoch_ended(self, row: dict[str, Any]) -> None:
+        self.tell({"epoch": row})
 
 
 def work(out: Path, execution: Execution, orders: Orders, load: Loader = named_gate) -> None:
-    """Train until no missing cell is free. A cell whose gate fails is left alone from then on.
+    """Train until no missing cell is free; see `each_cell`."""
+    for _ in each_cell(out, execution, orders, load):
+        pass
+
+
+def each_cell(out: Path, execution: Execution, orders: Orders, load: Loader = named_gate) -> Iterator[None]:
+    """Train until no missing cell is free, one for each that is asked for. One whose gate fails is left alone then.
 
     Args:
         load: makes a gate of its name; by default one that runs no code.
@@ -68,8 +81,14 @@ def work(out: Path, execution: Execution, orders: Orders, load: Loader = named_g
     cells = {cell.config.cell: cell for cell in expand(from_plain(content["study"]), execution.data_root, load)}
     check_cells(out, (row["cell"] for row in content["cells"]), cells)
     over: set[str] = set()  # ended, or failed here
-    while any(_work_on(cell, out, execution, orders, over) for cell in cells.values() if not _is_over(cell, out, over)):
-        pass  # from the first again: meanwhile somebody may have left one
+    goes_on = True
+    while goes_on:
+        goes_on = False
+        for cell in cells.values():
+            if not _is_over(cell, out, over) and _work_on(cell, out, execution, orders, over):
+                yield
+                goes_on = True
+                break  # from the first again: meanwhile somebody may have left one
 
 
 def _is_over(cell: StudyCell, out: Path, known: set[str]) -> bool:
@@ -92,7 +111,7 @@ def _work_on(cell: StudyCell, out: Path, execution: Execution, orders: Orders, o
         execution = replace(execution, workers=None)  # there is nothing to decode
     try:
         run_cell(
-            cell.config, out, gate=cell.gate, execution=execution, listener=_Notes(cell, orders.tell), in_study=True
+            cell.config, out, gate=cell.gate, execution=execution, listener=_Teller(cell, orders.tell), in_study=True
         )
     except BusyError:
         orders.tell({"left": name, "ended": False})
@@ -105,3 +124,17 @@ def _work_on(cell: StudyCell, out: Path, execution: Execution, orders: Orders, o
         return True
     orders.tell({"left": name, "ended": True})
     return True
+
+
+def end_of(error: BaseException) -> End:
+    """What an exception that ended the training means: a stop, a refusal, what the machine lacks, or a death."""
+    if isinstance(error, StoppedError):
+        return End(0, str(error), stopped=True)
+    if isinstance(error, GateError):  # it has been told, and another job goes on with the other cells
+        return End()
+    if isinstance(error, OutOfMemoryError):
+        return End(None, str(error))
+    known = error if isinstance(error, BamgateError) else machine_fault(error)
+    if known is not None:
+        return End(known.exit_code, str(known))
+    return End(None, one_line(error), traceback="".join(traceback.format_exception(error)))
