@@ -169,7 +169,7 @@ def test_an_executor_that_fails_is_named_and_loses_nothing(
 ) -> None:
     said = refusal(UsageError, file, tmp_path / "out", executor=Broken(where, KeyError("queue")), jobs=1)
     expected = (
-        "executor 'broken' failed: KeyError: 'queue'; what was saved is kept, and the same command goes on from there"
+        "executor 'broken' failed: KeyError: 'queue'; what was saved is kept, and the same command resumes from there"
     )
     assert said == expected
     bamgate.study.run(file, tmp_path / "out", executor="in-process")
