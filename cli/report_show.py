@@ -15,7 +15,8 @@ from bamgate.record.storage import sole_writer
 from bamgate.reports.design import Design, arms_in, design_of, restrict
 from bamgate.reports.records import Records, read_records, read_runs
 from bamgate.reports.words.headline import headline_words
-from bamgate.reports.words.numbers import ascii_signs, interval_words, margin, p_cell, points
+from bamgate.reports.words.measure import Measure, measure_of
+from bamgate.reports.words.numbers import ascii_signs, p_cell
 from bamgate.reports.words.verdict import WORDS, verdict_sentence
 
 
@@ -78,7 +79,7 @@ def _where(given: Sequence[str]) -> dict[str, str]:
 
 def show_verdicts(stats: dict[str, Any]) -> None:
     """Show the question, the verdict, and one row per comparison."""
-    console, head = out(), headline_words(stats)
+    console, head, measure = out(), headline_words(stats), measure_of(stats)
     console.print(stats["design"]["question"], markup=False)
     for text in head:
         if text:
@@ -86,17 +87,23 @@ def show_verdicts(stats: dict[str, Any]) -> None:
     contexts = len(stats["design"]["contexts"]) > 1
     columns = [*(["context"] if contexts else []), "pairs", "mean difference", "95 % interval", "Holm p", "verdict"]
     console.print()
-    title = f"Points above {stats['design']['reference']} on the same seeds"
-    grid = table(title, "arm", *columns, text=("context", "verdict"))
+    grid = table(_title(measure, stats["design"]["reference"]), "arm", *columns, text=("context", "verdict"))
     for row in stats["contrasts"]:
         t = row["t"]
-        numbers = [str(t["n"]), points(t["mean"]), interval_words(t), p_cell(row["holm_p"])]
+        numbers = [str(t["n"]), measure.signed(t["mean"]), measure.reach(t), p_cell(row["holm_p"])]
         names = [row["arm"], row["context"]] if contexts else [row["arm"]]
         grid.add_row(*names, *map(ascii_signs, numbers), WORDS[row["verdict"]["code"]])
     console.print(grid)
     for row in stats["across"]:
-        sentence = ascii_signs(verdict_sentence(row["verdict_new"]))
+        sentence = ascii_signs(verdict_sentence(row["verdict_new"], measure))
         console.print(f"{row['arm']} over all contexts: {sentence}", markup=False)
     if not stats["design"]["rope_declared"]:
-        note = f"no margin was declared: {margin(stats['design']['rope'])} is taken as too small to matter (--rope)"
+        margin = measure.margin(stats["design"]["rope"])
+        note = f"no margin was declared: {margin} is taken as too small to matter (--rope)"
         err().print(ascii_signs(note), markup=False)
+
+
+def _title(measure: Measure, reference: str) -> str:
+    if not measure.says_direction:
+        return f"Points above {reference} on the same seeds"
+    return f"{measure.title} minus that of {reference} on the same seeds{measure.difference_axis} ({measure.direction})"

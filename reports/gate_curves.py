@@ -51,5 +51,10 @@ def gate_curves(gates: Iterable[str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["gate", "z", "scale", "slope"])
 
 
+def slope_at_zero(gate: str) -> float:
+    """How steep a built-in gate is at the logit 0."""
+    return float(_slope(FORMULAS[gate], np.zeros(1))[0])
+
+
 def _slope(gate: Callable[[Curve], Curve], z: Curve) -> Curve:
     return (gate(z + NUDGE) - gate(z - NUDGE)) / (2 * NUDGE)

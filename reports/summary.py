@@ -5,13 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from bamgate.record.environment import EXECUTION
-from bamgate.record.metric import Metric, one_metric
 from bamgate.reports.frames import last_gates_frame, runs_frame
-
-
-def metric_in(folder: Path) -> Metric:
-    """What the runs are judged by; DataError if that is not one metric."""
-    return one_metric(runs_frame(folder).to_dict("records"))
 
 
 def accuracy_table(folder: Path) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Over contexts the unit is a context: no sentence calls it a seed, a pair or a cell."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ def design(tmp_path_factory: pytest.TempPathFactory) -> Design:
 
 def row_of(design: Design, differences: list[list[float]]) -> dict[str, Any]:
     parts = zip(design.contexts, differences, strict=False)
-    (row,) = across(design, [{"arm": "tanh", "context": c, "differences": d} for c, d in parts])
-    return row
+    (row,) = across(design, [SimpleNamespace(arm="tanh", context=c, differences=tuple(d)) for c, d in parts])
+    return row.to_dict()
 
 
 def said(row: dict[str, Any]) -> str:

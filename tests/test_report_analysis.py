@@ -117,7 +117,7 @@ def test_an_interval_without_zero_may_be_undecided_for_the_family(tmp_path: Path
     assert row["t"]["low"] > 0
     assert row["t"]["p"] < 0.05 < row["holm_p"]
     sentence = said(found).sentence
-    assert "an interval that excludes 0, but not after correction for 11 comparisons with sigmoid (p = " in sentence
+    assert "an interval that excludes 0, but corrected for 11 comparisons with sigmoid p = " in sentence
     assert "chance" not in sentence
 
 

@@ -42,7 +42,7 @@ def test_the_other_tests_take_values_too() -> None:
 def test_a_test_that_needs_counts_says_so() -> None:
     found = sign_flip(PAIRS).to_dict()
     assert (found["status"], found["p"]) == (NOT_COUNTS, None)
-    assert why(found) == "not for this metric: the test needs counts"
+    assert why(found) == "the test needs counts, and this metric counts nothing"
 
 
 def test_differences_that_only_rounding_spreads_have_no_spread() -> None:

@@ -70,7 +70,7 @@ def test_a_direction_needs_the_family() -> None:
     assert judge(CLEAR, 0.2, holm_p=0.049).code == "better"
     held_back = judge(CLEAR, 0.2, holm_p=0.05)
     assert held_back.code == "undecided"
-    assert "the interval excludes 0, but not after correction for the family" in said(held_back)
+    assert "the interval excludes 0, but p corrected for the family is not below 0.05" in said(held_back)
     assert "Holm-adjusted p = 0.05" in said(held_back)
     # Equivalence is no direction: it stands without one.
     assert judge(SMALL, 0.2, holm_p=0.3).code == "equivalent"
@@ -85,7 +85,7 @@ def test_undecided_though_the_seeds_should_do() -> None:
     """The difference lies near 0.15 with a ROPE of 0.2: six seeds would find 0.2, and yet neither word holds."""
     found = judge(made_pairs([0, 25, 35, -5, 20, 3, 30, -8]), 0.2)
     assert (found.code, found.seeds_missing) == ("undecided", 0)
-    assert "of these 8 seeds would find a difference of 0.2 points with power 0.8" in said(found)
+    assert "; these 8 seeds would find a difference of 0.2 points with power 0.8" in said(found)
 
 
 def test_equal_differences_are_stated() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 from bamgate.record.tables import context_values
 from bamgate.reports.analysis.attribution import Attribution
 from bamgate.reports.design import Design
-from bamgate.reports.gate_curves import FORMULAS
+from bamgate.reports.gate_curves import FORMULAS, slope_at_zero
 from bamgate.reports.records import Records
 
 Plain = dict[str, Any]
+STEEP, SAME = 4, 0.001
 WITHOUT_NORM = ("squeezenet", "vgg")  # networks in which no batch norm follows the scale
 
 
@@ -25,7 +26,7 @@ def confounds(design: Design, records: Records, attribution: Sequence[Attributio
     lacking = [name for name in ("centre", "depth", "slope") if name not in separated]
     if both and lacking:
         found.append({"code": "not-separated", "lacking": lacking})
-    wide = sorted(gates & {"tanh", "softsign", "hardtanh", "arctan"})
+    wide = sorted(gate for gate in gates & set(FORMULAS) if _is_steep(gate))
     if wide and "gate_init" not in varied:
         found.append({"code": "start-noise", "scales": _start(records)})
     if wide:
@@ -35,6 +36,11 @@ def confounds(design: Design, records: Records, attribution: Sequence[Attributio
     if "attention_weight_decay" not in varied:
         found.append({"code": "weight-decay", "sigmoid_and_tanh": both})
     return found + _of_networks(runs)
+
+
+def _is_steep(gate: str) -> bool:
+    """Whether its slope at 0 is that of tanh, four times that of sigmoid."""
+    return abs(slope_at_zero(gate) / slope_at_zero("sigmoid") - STEEP) < SAME
 
 
 def _start(records: Records) -> list[Plain]:

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 from bamgate.reports.pages.figure import PageFigure
 from bamgate.reports.pages.svg import inline_svg
+from bamgate.reports.words import page
 from bamgate.reports.words.document import Block, Document
 
 
@@ -20,7 +21,12 @@ def render_html(document: Document, figures: Mapping[str, PageFigure]) -> str:
     )
     drawings = {name: Markup(inline_svg(f.svg, name=name, alt=f.alt)) for name, f in figures.items()}
     return environment.get_template("report.html.j2").render(
-        document=document, figures=figures, drawings=drawings, kind=_kind, style=Markup(texts["style.css"])
+        document=document,
+        figures=figures,
+        drawings=drawings,
+        kind=_kind,
+        style=Markup(texts["style.css"]),
+        words=page,
     )
 
 

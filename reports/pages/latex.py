@@ -16,6 +16,7 @@ from bamgate.reports.words.document import (
     Paragraph,
     Table,
 )
+from bamgate.reports.words.page import byline, part_caption
 
 MOST_ROWS = 40  # of a table that must fit on a page
 
@@ -39,7 +40,7 @@ def render_latex(document: Document, figures: Mapping[str, PageFigure]) -> str:
     parts = [
         _PREAMBLE,
         rf"\title{{{tex(document.title)}}}",
-        rf"\author{{bamgate report: {tex(document.name)}}}",
+        rf"\author{{{tex(byline(document.name))}}}",
         r"\date{}",
         r"\begin{document}",
         r"\maketitle",
@@ -111,7 +112,7 @@ def _table(block: Table) -> str:
     if len(block.rows) <= MOST_ROWS:
         return _floating(block.caption, rf"\input{{tables/{block.name}.tex}}")
     parts = [block.rows[start : start + MOST_ROWS] for start in range(0, len(block.rows), MOST_ROWS)]
-    captions = [f"{block.caption} Part {number} of {len(parts)}." for number in range(1, len(parts) + 1)]
+    captions = [part_caption(block.caption, number, len(parts)) for number in range(1, len(parts) + 1)]
     tables = [table_latex(replace(block, rows=rows)) for rows in parts]
     return "\n".join(_floating(caption, table) for caption, table in zip(captions, tables, strict=True))
 

@@ -55,11 +55,11 @@ def attribution_sentence(row: Row, measure: Measure = OF_ACCURACY) -> str:
     if t["mean"] is None:
         return f"{start} cannot be judged: {why(t)}."
     if t["low"] is None:
-        return f"{start} went with {measure.difference(t['mean'])}; {why(t)}."
+        return f"{start} went with a difference of {measure.difference(t['mean'])}; {why(t)}."
     interval = f"95 % interval {measure.reach(t)}, {count(t['n'], 'seed')}"
     if (row["holm_p"] or 1) < 0.05:
         return f"{start} changed the {measure.name} by {measure.difference(t['mean'])} ({interval})."
-    return f"{start} went with {measure.difference(t['mean'])} ({interval}), consistent with chance."
+    return f"{start} went with a difference of {measure.difference(t['mean'])} ({interval}), consistent with chance."
 
 
 def confound_sentence(item: Row) -> str:

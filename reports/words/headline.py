@@ -84,9 +84,8 @@ def _sentence(stats: Row, row: Row, measure: Measure) -> str:
     direction, size = code.removesuffix(NEGLIGIBLE), f"{measure.size(t['mean'])}{_in_metric(measure)}"
     start = f"{arm} is {direction} than {reference} by {size} ({_evidence(t, measure)})"
     if code == direction:
-        return f"{start}, beyond the margin of {measure.margin(rope)} that is too small to matter."
-    may = f"but the difference may lie within the margin of {measure.margin(rope)} that is too small to matter"
-    return f"{start}, {may}."
+        return f"{start}. The whole interval lies beyond {measure.margin(rope)}; less counts as too small to matter."
+    return f"{start}. The difference may still lie within {measure.margin(rope)}, which counts as too small to matter."
 
 
 def _in_metric(measure: Measure) -> str:
@@ -116,7 +115,7 @@ def _doubt(row: Row) -> str:
     """Why there is no direction: the interval, or the number of comparisons."""
     if row["verdict"]["reason"] == LOST_IN_FAMILY:
         family = family_words(row)
-        return f"an interval that excludes 0, but not after correction for {family} ({p_value(row['holm_p'])})"
+        return f"an interval that excludes 0, but corrected for {family} {p_value(row['holm_p'])}, not below 0.05"
     return f"consistent with chance (uncorrected {p_value(row['t']['p'])})"
 
 
@@ -132,7 +131,8 @@ def _missing(rope: float, row: Row, measure: Measure) -> str:
     if missing is None:
         return f"; how many seeds are missing cannot be estimated: {plan_phrase(verdict)}"
     if not missing:
-        return f"; {needed} of these {n} seeds would find {measure.amount(rope)}, so more seeds may not decide it"
+        enough = f"these {n}" if needed == n else f"{needed} of these {n}"
+        return f"; {enough} seeds would find {measure.amount(rope)}, so more seeds may not decide it"
     found = "" if plan["mde_points"] is None else f" (these {n} find {measure.size(plan['mde_points'], fewer=1)})"
     rough = "; with so few pairs the spread, and so this number, is a rough estimate" if n < FEWEST_TO_PLAN else ""
     return (
@@ -159,14 +159,14 @@ def _sure(stats: Row, row: Row, measure: Measure) -> str:
     rope = measure.amount(stats["design"]["rope"])
     worse, better = ("below", "above") if measure.metric.higher_is_better else ("above", "below")
     parts = (
-        (worse, f"worse by more than {rope}"),
-        ("inside", f"within {measure.margin(stats['design']['rope'])}"),
-        (better, f"better by more than {rope}"),
+        (worse, f"that it is worse by more than {rope}"),
+        ("inside", f"that the difference lies within {measure.margin(stats['design']['rope'])}"),
+        (better, f"that it is better by more than {rope}"),
     )
-    chances = ", ".join(f"{percent_bounded(posterior[name])} {text}" for name, text in parts)
+    chances = listed([f"{percent_bounded(posterior[name])} {text}" for name, text in parts])
     return (
-        f"Taken alone, with a flat prior, this comparison gives {row['arm']} these chances: {chances}. "
-        f"It won on {row['sign_test']['wins']} of {n} seeds; {_exact(row)}."
+        f"Taken alone, with a flat prior, this comparison gives {row['arm']} a chance of {chances}. "
+        f"{row['arm']} won on {row['sign_test']['wins']} of {n} seeds; {_exact(row)}."
     )
 
 

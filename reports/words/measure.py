@@ -48,6 +48,11 @@ class Measure:
         return f"{self.metric.better} is better"
 
     @property
+    def which_is_better(self) -> str:
+        """A lower mean absolute error is better."""
+        return f"A {self.metric.better} {self.name} is better"
+
+    @property
     def says_direction(self) -> bool:
         """Whether a report names the direction: that more accuracy is better, nobody needs to be told."""
         return self.metric != ACCURACY

@@ -14,7 +14,7 @@ PHRASES = {
     codes.ALL_TIE: "every pair is a tie, so there is nothing to test",
     codes.CONSTANT_ARMS: "neither arm varies, so there is no spread to judge by",
     codes.NO_INTERVAL: "there is no interval",
-    codes.NOT_COUNTS: "not for this metric: the test needs counts",
+    codes.NOT_COUNTS: "the test needs counts, and this metric counts nothing",
     codes.FAILED: "the computation failed",
     codes.NOT_FINITE: "{0} is too large for a number",
     codes.NO_SOLUTION: "the computation found no solution",

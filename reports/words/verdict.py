@@ -41,7 +41,7 @@ def _reason(verdict: Row, measure: Measure) -> str:
         low_high = {"low": verdict["equal_low"], "high": verdict["equal_high"]}
         return f"the {percent(90, 0)} interval {measure.reach(low_high)} lies within {measure.margin(rope)}"
     if verdict["code"] == UNDECIDED:
-        family = "the interval excludes 0, but not after correction for the family; "
+        family = "the interval excludes 0, but p corrected for the family is not below 0.05; "
         return (family if verdict["reason"] == LOST_IN_FAMILY else "") + _missing(verdict, measure)
     small = f"the difference is real, but smaller than the margin of {measure.amount(rope)}"
     reasons = {
@@ -60,7 +60,8 @@ def _missing(verdict: Row, measure: Measure) -> str:
     aim = f"a difference of {measure.amount(verdict['rope'])} with power {verdict['power']:g}"
     if verdict["seeds_missing"]:
         return f"finding {aim} takes {count(needed, unit)}, {verdict['seeds_missing']} more than these {n}"
-    return f"{needed} of these {n} {unit}s would find {aim}, so more {unit}s may not decide it"
+    enough = f"these {n}" if needed == n else f"{needed} of these {n}"
+    return f"{enough} {unit}s would find {aim}, so more {unit}s may not decide it"
 
 
 def plan_phrase(verdict: Row) -> str:

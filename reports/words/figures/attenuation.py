@@ -22,10 +22,10 @@ def caption(reference: str, headline: str, ns: Sequence[float], *, over_sites: b
     """What is drawn; `over_sites`: a run's share is its mean over the sites."""
     means = " (each run's mean over its sites)" if over_sites else " by site"
     return (
-        f"Share of the gates' values over training{means}: with a scale s below 1; with one below the site's own "
-        "mean, which a following layer may tell from attenuation no better; and where the gate is flat, its slope "
-        f"below 5 % of its steepest. Means over {seeds_text(ns)}; bands, for {reference} and {headline}: 95 % t "
-        f"interval.{one_seed_note(ns)}"
+        f"Share of the gates' values over training{means}: those whose scale s is below 1; those whose scale is below "
+        "the site's own mean (a layer that follows may take out a factor that all values share); and those at which "
+        f"the gate is flat, its slope below 5 % of its steepest. Means over {seeds_text(ns)}; bands, for {reference} "
+        f"and {headline}: 95 % t interval.{one_seed_note(ns)}"
     )
 
 

@@ -41,7 +41,7 @@ def caption(
         "the mean."
     )
     if measure.says_direction:
-        text += f" {measure.direction.capitalize()}."
+        text += f" {measure.which_is_better}."
     if beside:
         text += f" Each panel has one arm beside the reference {beside} (solid)."
     text += one_seed_note(ns)
@@ -56,4 +56,4 @@ def caption(
 def alt(last: int, ends: Iterable[tuple[str, str, float]], measure: Measure) -> str:
     """For who cannot see it: arm, context and mean after the last epoch."""
     said = [f"{arm} {measure.value(mean)}{at_context(context)}" for arm, context, mean in ends]
-    return f"Mean test {measure.name} by epoch; after epoch {last}: {', '.join(said)}."
+    return f"Test {measure.name} by epoch, mean of the runs; after epoch {last}: {', '.join(said)}."

@@ -84,12 +84,12 @@ def caption(
         missing: contexts without a pair, or without room.
     """
     text = (
-        f"Left: test {measure.name} after the last epoch, a line a seed, from {reference} to {arm}. Right: the "
-        f"differences, a point a seed, with their mean and its 95 % t interval ({seeds_text(ns)}). Zero is "
-        f"{reference}; the band is {rope_text(rope, measure)}."
+        f"Left: test {measure.name} after the last epoch, one line per seed, from {reference} to {arm}. Right: the "
+        f"differences, one point per seed, with their mean and its 95 % t interval ({seeds_text(ns)}). Zero is "
+        f"{reference} itself; what lies in the grey band, {measure.margin(rope)}, is too small to matter."
     )
     if measure.says_direction:
-        text += f" Of {measure.name}, {measure.direction}: a point {measure.better_side} 0 is a seed that {arm} wins."
+        text += f" {measure.which_is_better}: a point {measure.better_side} 0 is a seed that {arm} wins."
     if lost:
         text += " Runs that diverged are marked at the foot; their seeds have no pair."
     text += one_seed_note(ns)

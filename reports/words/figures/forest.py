@@ -59,13 +59,11 @@ def caption(reference: str, ns: Sequence[float], rope: float, measure: Measure, 
     """What is drawn; `across`: there are means over contexts."""
     text = (
         f"Differences in test {measure.name} from {reference}, paired by seed ({seeds_text(ns)}): small points are "
-        f"seeds, large ones means, bars 95 % t intervals. Grey: {rope_text(rope, measure)}. p is Holm's over the "
-        "family."
+        f"seeds, large ones means, bars 95 % t intervals. Grey: {rope_text(rope, measure)}. p is corrected by Holm's "
+        "method for all comparisons."
     )
     if measure.says_direction:
-        text += (
-            f" Of {measure.name}, {measure.direction}: {_better_end(measure)} of 0 an arm is better than {reference}."
-        )
+        text += f" {measure.which_is_better}: {_better_end(measure)} of 0 an arm beats {reference}."
     text += one_seed_note(ns)
     if across:
         text += (

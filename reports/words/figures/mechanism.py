@@ -32,7 +32,7 @@ def caption(
         f"share: a hint, no proof. Grey: {rope_text(rope, measure)}."
     )
     if measure.says_direction:
-        text += f" Of {measure.name}, {measure.direction}."
+        text += f" {measure.which_is_better}."
     if side_by_side:
         text += " Arms without any value below 1 are drawn side by side, all of them are at 0."
     return text + not_shown(missing, "no gate, no finished pair, or no room")

@@ -127,8 +127,8 @@ def _posterior(result: Row, rope: str, measure: Measure) -> str:
     return (
         f"the mean difference is {worse} the range (worse by more than {rope}) with probability "
         f"{probability(result[worse])}, within it {probability(result['inside'])}, {better} it "
-        f"{probability(result[better])}; it is above 0 with probability {probability(result['positive'])}. The next "
-        f"seed wins with probability {probability(result['next_seed_wins'])}. Reference prior."
+        f"{probability(result[better])}; above 0 {probability(result['positive'])}. The next seed wins with "
+        f"probability {probability(result['next_seed_wins'])}. Reference prior."
     )
 
 

@@ -52,7 +52,7 @@ def _declared(stats: Stats) -> str:
 
 
 def _direction(measure: Measure) -> str:
-    return f" Of {measure.name}, {measure.direction}." if measure.says_direction else ""
+    return f" {measure.which_is_better}." if measure.says_direction else ""
 
 
 def _arms(stats: Stats) -> Table:

@@ -53,7 +53,8 @@ def _rates(stats: Stats) -> Table:
     parts = ("failed", "n", "share", "low", "high")
     return make_table(
         "failures",
-        "Runs that diverged, of those that ended. Zero of a few runs still leaves a considerable rate possible.",
+        "Runs that diverged, of those that ended. If none of a few runs diverged, the true rate may still be "
+        "considerable.",
         with_context(stats, columns),
         [
             [

@@ -109,7 +109,8 @@ _BEFORE_EXACT = (
     (
         "Family, Holm p",
         "All comparisons with the reference are one family; Holm's method keeps the chance of any false direction in "
-        "it at 5 %, and so for equivalence. Attributions are a family of their own, as are the means over networks.",
+        "it at 5 %, and likewise of any false equivalence. Attributions are a family of their own, as are the means "
+        "over networks.",
     ),
 )
 _AFTER_EXACT = (
@@ -121,19 +122,20 @@ _AFTER_EXACT = (
     ),
     (
         "Power",
-        "What these seeds could have found, at the spread that they show. Never the power at the difference that "
-        "was found, which is the p value in other words.",
+        "What these seeds could have found, at the spread that they show. It is never the power at the difference "
+        "that was found: that would be the p value in other words.",
     ),
 )
 
 
 def _tests(stats: Stats) -> Facts_:
     counted = measure_of(stats).metric.is_count
-    which = (
-        "Sign flips, Wilcoxon's test and the sign test assume no distribution and work on whole numbers of images."
-        if counted
-        else "Wilcoxon's test and the sign test assume no distribution. Sign flips, McNemar's test and the bootstrap "
-        "over images need counts of right images, which this metric is not."
-    )
     few = f"With fewer than {FEW_PAIRS} pairs none of them can reach p < 0.05, whatever the data."
-    return (*_BEFORE_EXACT, ("Exact tests", f"{which} {few}"), *_AFTER_EXACT)
+    text = (
+        "Sign flips, Wilcoxon's test and the sign test assume no distribution and work on whole numbers of images. "
+        f"{few}"
+        if counted
+        else f"Wilcoxon's test and the sign test assume no distribution. {few} Sign flips, McNemar's test and the "
+        "bootstrap over images need counts of right images; this metric counts nothing, so they are left out."
+    )
+    return (*_BEFORE_EXACT, ("Exact tests", text), *_AFTER_EXACT)
