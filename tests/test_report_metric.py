@@ -169,6 +169,7 @@ SAME = (  # of a study and its mirror image
     *("planning", "family", "equivalence_holm_p"),
 )
 SIDES = (
+    ("Above", "Below"),
     ("above", "below"),
     ("higher", "lower"),
     ("right", "left"),

@@ -57,8 +57,9 @@ def mean_tick(seeds: int, *, known: bool, short: bool) -> str:
 
 
 def band(rope: float, measure: Measure) -> str:
-    """Under all panels: what the band is."""
-    return f"band: {rope_text(rope, measure)}"
+    """Under all panels: what the band is, and which side is better unless that goes without saying."""
+    side = f"; {measure.better_side} 0 is better" if measure.says_direction else ""
+    return f"band: {rope_text(rope, measure)}{side}"
 
 
 def beside(mean: Mean, measure: Measure) -> str:
