@@ -108,7 +108,7 @@ def metric_fault(row: Mapping[str, Any]) -> tuple[str, str] | None:
         lone = "metric_value" if value is not None else "metric_unit" if "metric_unit" in texts else None
         if lone is not None:
             return lone, f"{said[lone]!r} stands there, but no metric"
-        return ("correct", "is empty, and there is no metric") if correct is None else None
+        return ("correct", "is empty") if correct is None else None
     for name in ("task", "metric", "metric_better"):
         if name not in texts:
             return name, "is empty, but the row has another task than classification"
