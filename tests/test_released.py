@@ -297,7 +297,7 @@ def test_what_is_no_checkpoint(stored: Callable[[Any], Path], tmp_path: Path) ->
         ("resnet18", replace(RELEASED, dilation=2), "only dilation 4, this network has 2"),
         ("resnet18", replace(RELEASED, residual=False), "only residual True, this network has False"),
         ("resnet18", replace(RELEASED, placement="block"), "only placement 'bottleneck', this network has 'block'"),
-        ("resnet18", AttentionConfig(layout="released", branches="channel"), "branches 'both' only"),
+        ("resnet18", AttentionConfig(layout="released", branches="channel"), "only branches 'both'"),
     ],
 )
 def test_what_the_authors_code_has_not_is_not_written(
