@@ -237,7 +237,7 @@ def test_a_diverged_run_is_counted_and_named(study: Path) -> None:
     assert diverged(study).to_dict("records") == [{"gate": "tanh", "seed": 2}]
     runs = runs_frame(study)
     row = runs[(runs["gate"] == "tanh") & (runs["seed"] == 2)].iloc[0]
-    assert (row["accuracy"], row["status"]) == (10.0, "diverged")
+    assert (row["value"], row["status"]) == (10.0, "diverged")
     assert np.isnan(row["test_loss"])
     assert len(runs) == 6
 
@@ -301,7 +301,7 @@ def test_where_every_run_diverged_the_loss_is_missing_and_the_accuracy_stays(tmp
     finished_cell(tmp_path, configuration(), correct=98, status="diverged")
     collect(tmp_path)
     runs = runs_frame(tmp_path)
-    assert runs["accuracy"].tolist() == [pytest.approx(9.8, rel=1e-12)]
+    assert runs["value"].tolist() == [pytest.approx(9.8, rel=1e-12)]
     assert runs["test_loss"].isna().all()
 
 
