@@ -85,7 +85,7 @@ def test_units_and_sign_do_not_matter():
 
 
 def test_a_confidence_that_is_none_is_refused():
-    with pytest.raises(UsageError, match="confidence must lie between 0 and 1"):
+    with pytest.raises(UsageError, match="confidence must be between 0 and 1"):
         anytime_t(pairs_of([1.0, 2.0]), confidence=1.0)
 
 
