@@ -39,7 +39,7 @@ def test_the_places_of_a_cell_come_back_from_the_file(
 ) -> None:
     contexts = [context_text(context) if with_contexts else "" for _, context in places]
     row = {"arm": arms_text([arm for arm, _ in places]), "context": " | ".join(contexts) if with_contexts else None}
-    (found,) = parse_rows(RUNS, format_rows(RUNS, [row], header=True), Path("runs.csv"))
+    (found,) = parse_rows(RUNS, format_rows(RUNS, [{"correct": 1, "total": 2, **row}], header=True), Path("runs.csv"))
     assert places_in(found["arm"], found["context"]) == list(zip([arm for arm, _ in places], contexts, strict=True))
 
 
