@@ -158,7 +158,8 @@ def is_regular(columns: Columns, text: str) -> bool:
 
 
 def _names_metrics(columns: Columns) -> bool:
-    return not columns.keys().isdisjoint(METRIC_COLUMNS)
+    """Whether the rows are runs that name their metric; the task of a row of the benchmark is something else."""
+    return "cell" in columns and not columns.keys().isdisjoint(METRIC_COLUMNS)
 
 
 def _refuse_newer_rows(columns: Table, rows: Iterator[list[str]], path: Path) -> None:
