@@ -1,10 +1,12 @@
 """The errors that a user can see. Each is one line on the terminal and one exit code."""
 
+import contextlib
 import difflib
 import errno
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from types import TracebackType
 
 # Marks that reorder text, so that one name looks like another; and the byte order mark, which is invisible.
 _REORDERING = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
@@ -112,3 +114,30 @@ def machine_fault(error: BaseException) -> BamgateError | None:
         what = "there is no memory left" if isinstance(error, MemoryError) else "no thread can be started"
         return TryAgainError(f"{what}; the same command resumes once there is more (ulimit -a shows the limits)")
     return None
+
+
+@contextlib.contextmanager
+def blamed(kind: str, name: str, part: object) -> Iterator[None]:
+    """If a part from outside bamgate fails, say so in one line that names it; errors of our own parts pass unchanged.
+
+    Raises:
+        UsageError: an unexpected exception came out of the module that defines `part`.
+    """
+    try:
+        yield
+    except BamgateError:
+        raise
+    except (Exception, SystemExit) as error:
+        home = type(part).__module__
+        is_ours = home.partition(".")[0] == "bamgate"
+        if is_ours or machine_fault(error) is not None or home not in _modules(error.__traceback__):
+            raise
+        kept = "what was saved is kept, and the same command resumes from there"
+        raise UsageError(f"{kind} {name!r} failed: {one_line(error)}; {kept}") from error
+
+
+def _modules(trace: TracebackType | None) -> Iterator[str]:
+    """The modules of the functions that an exception passed through."""
+    while trace is not None:
+        yield str(trace.tb_frame.f_globals.get("__name__", ""))
+        trace = trace.tb_next

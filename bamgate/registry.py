@@ -1,12 +1,10 @@
 """A table of named parts: register, look up, list. Installed packages may bring parts of their own as plug-ins."""
 
-import contextlib
 import re
 from collections.abc import Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from bamgate.errors import BamgateError, UsageError, machine_fault, one_line, unknown
+from bamgate.errors import UsageError, one_line, unknown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -83,30 +81,3 @@ class Registry(Generic[T]):
             found = "a class" if isinstance(part, type) else f"{type(part).__name__} {getattr(part, 'name', '')!r}"
             raise UsageError(f"{what} must be an object whose name is {point.name!r}, got {found}")
         return cast(T, part)
-
-
-@contextlib.contextmanager
-def blamed(kind: str, name: str, part: object) -> Iterator[None]:
-    """If a part from outside bamgate fails, say so in one line that names it; errors of our own parts pass unchanged.
-
-    Raises:
-        UsageError: an unexpected exception came out of the module that defines `part`.
-    """
-    try:
-        yield
-    except BamgateError:
-        raise
-    except (Exception, SystemExit) as error:
-        home = type(part).__module__
-        is_ours = home.partition(".")[0] == "bamgate"
-        if is_ours or machine_fault(error) is not None or home not in _modules(error.__traceback__):
-            raise
-        kept = "what was saved is kept, and the same command resumes from there"
-        raise UsageError(f"{kind} {name!r} failed: {one_line(error)}; {kept}") from error
-
-
-def _modules(trace: TracebackType | None) -> Iterator[str]:
-    """The modules of the functions that an exception passed through."""
-    while trace is not None:
-        yield str(trace.tb_frame.f_globals.get("__name__", ""))
-        trace = trace.tb_next

@@ -7,6 +7,7 @@ from typing import Any
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bamgate.cli.console import err
+from bamgate.cli.study_show import epoch_result
 from bamgate.config import RunConfig
 from bamgate.engines import Listener, Position
 
@@ -38,7 +39,8 @@ class LineProgress(Listener):
     def epoch_ended(self, row: dict[str, Any]) -> None:
         self.say(
             f"[{self.number}/{self.cells}] {self.name}  epoch {row['epoch']}/{self.config.training.epochs}"
-            f"  train {_result(row, 'train')}  test {_result(row, 'test')}  {row['images_per_s']:.0f} images/s"
+            f"  train {epoch_result(row, 'train')}  test {epoch_result(row, 'test')}"
+            f"  {row['images_per_s']:.0f} images/s"
         )
 
     def ended(self, result: dict[str, Any]) -> None:
@@ -94,7 +96,7 @@ class BarProgress(LineProgress):
 
     def epoch_ended(self, row: dict[str, Any]) -> None:
         self._show(float(row["epoch"]))
-        found = _result(row, "test")
+        found = epoch_result(row, "test")
         note = f"epoch {row['epoch']}/{self.config.training.epochs}, test {found}, {row['images_per_s']:.0f} images/s"
         self.progress.update(self.one, note=note)
 
@@ -112,12 +114,3 @@ class SilentProgress(LineProgress):
     """Nothing but warnings."""
 
     def epoch_ended(self, row: dict[str, Any]) -> None: ...
-
-
-def _result(row: dict[str, Any], split: str) -> str:
-    """The share of correct images in a row of epochs.csv; the metric of a task that counts none, or else the loss."""
-    part, whole = row[f"{split}_correct"], row[f"{split}_total"]
-    if part is None:
-        metric = row.get(f"{split}_metric")
-        return f"loss {row[f'{split}_loss']:.4g}" if metric is None else f"metric {metric:.4g}"
-    return f"{100 * part / whole:.1f} %" if whole else "-"

@@ -28,7 +28,7 @@ _Folders = Annotated[list[Path], typer.Argument(help="folder of a study or of ru
 _Reference = Annotated[str | None, typer.Option("--reference", help="arm to compare with [the study's, or sigmoid]")]
 _Arms = Annotated[str, typer.Option("--arms", help="only these arms, separated by commas; the reference always stays")]
 _Rope = Annotated[
-    float | None, typer.Option("--rope", help="points below which a difference does not matter [the study's]")
+    float | None, typer.Option("--rope", help="difference too small to matter, in points for accuracy [the study's]")
 ]
 _Where = Annotated[list[str] | None, typer.Option("--where", help="only contexts with this value, NAME=VALUE")]
 _Out = Annotated[Path | None, typer.Option("--out", help="folder of the report [STUDY/report]")]

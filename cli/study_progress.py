@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bamgate.cli.console import err
-from bamgate.cli.study_show import arms_table, shown_value
+from bamgate.cli.study_show import arms_table, epoch_result, shown_value
 from bamgate.study.compare import compare
 from bamgate.study.state import FINISHED, RUNNING, CellState, StudyState, count
 from bamgate.study.supervise import Watcher
@@ -43,7 +43,7 @@ class LineWatcher(Watcher):
     def epoch_ended(self, state: CellState, row: dict[str, Any]) -> None:
         if self.epochs:
             where = f"[{self._numbers[state.cell]}/{len(self._numbers)}] {state.name}"
-            train = _result(row, "train")
+            train = epoch_result(row, "train")
             self.note(f"{where}  epoch {row['epoch']}/{state.epochs}  train {train}  {_of_epoch(row)}")
 
     def ended(self, state: CellState, done: int, total: int) -> None:
@@ -142,13 +142,4 @@ class LiveWatcher(LineWatcher):
 
 
 def _of_epoch(row: dict[str, Any]) -> str:
-    return f"test {_result(row, 'test')}  {row['images_per_s']:.0f} images/s"
-
-
-def _result(row: dict[str, Any], split: str) -> str:
-    """From a row of epochs.csv: the share of correct images or, for a task that counts none, its metric or loss."""
-    part, whole = row[f"{split}_correct"], row[f"{split}_total"]
-    if part is None:
-        metric = row.get(f"{split}_metric")
-        return f"loss {row[f'{split}_loss']:.4g}" if metric is None else f"metric {metric:.4g}"
-    return f"{100 * part / whole:.1f} %" if whole else "-"
+    return f"test {epoch_result(row, 'test')}  {row['images_per_s']:.0f} images/s"

@@ -13,6 +13,7 @@ from bamgate.cli.study_progress import LineWatcher, LiveWatcher, SilentWatcher
 from bamgate.cli.study_show import show_end
 from bamgate.config.settings import format_seeds
 from bamgate.engines import StoppedError
+from bamgate.errors import UsageError
 from bamgate.record.environment import EXECUTION
 from bamgate.reports.words.peeking import PRICE
 from bamgate.study.runner import Options, Prepared, Ran, prepare, supervised
@@ -23,6 +24,8 @@ PEEKING = f"{PRICE} Say that they were added; study.json keeps it."
 
 def run(name: str, options: Options, stop: StopRequest, *, quiet: bool, verbose: bool) -> None:
     """From the name of a study to the exit code."""
+    if quiet and verbose:
+        raise UsageError("--quiet and --verbose exclude each other; give one of them")
     conclude(watched(prepared(name, options), stop, quiet=quiet, epochs=verbose))
 
 

@@ -90,6 +90,15 @@ def signed_value(value: float | None, metric: Metric) -> str:
     return f"{value:+.4g}"
 
 
+def epoch_result(row: dict[str, Any], split: str) -> str:
+    """From a row of epochs.csv: the share of correct images or, for a task that counts none, its metric or loss."""
+    part, whole = row[f"{split}_correct"], row[f"{split}_total"]
+    if part is None:
+        metric = row.get(f"{split}_metric")
+        return f"loss {row[f'{split}_loss']:.4g}" if metric is None else f"metric {metric:.4g}"
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
 def shown_value(value: float, metric: Metric) -> str:
     """A run's value with its unit, in a line."""
     if math.isnan(value):

@@ -7,12 +7,8 @@ from collections.abc import Callable
 
 import typer
 
-from bamgate.engines import Execution
 from bamgate.errors import BamgateError
-from bamgate.study.code import gate_loader
-from bamgate.study.state import StudyState
-from bamgate.study.study import from_plain
-from bamgate.study.trainer import Orders, end_of, work
+from bamgate.study.trainer import Orders, end_of, trained
 from bamgate.study.work import Message, Work
 
 
@@ -33,16 +29,8 @@ def work_on(given: Work, *, parent: int | None) -> None:
     if parent is not None:
         os.set_blocking(sys.stdin.fileno(), False)
     try:
-        study = from_plain(StudyState(given.out).content["study"])
-        load = gate_loader(study, allowed=given.allow_code, file=None, out=given.out)
-        execution = Execution(
-            device=given.device,
-            threads=given.threads,
-            data_root=given.data_root,
-            workers=given.decoders,
-            should_stop=should_stop,
-        )
-        work(given.out, execution, Orders(skipped=lambda: _heard(skipped, parent), tell=tell), load)
+        for _ in trained(given, Orders(skipped=lambda: _heard(skipped, parent), tell=tell), should_stop):
+            pass
         tell({"end": 0})
     except BaseException as error:  # a SystemExit of the user's code would end as if all were well
         end = end_of(error)

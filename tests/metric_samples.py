@@ -1,14 +1,20 @@
 """Studies of a metric that counts nothing, as CSV files made by hand: any name, unit and direction."""
 
+import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from csv_samples import TOTAL, gate_rows, made_study, run_row
 
 from bamgate.record.metric import Metric
 from bamgate.record.tables import EPOCHS, GATES, RUNS, format_rows
+from bamgate.reports.analysis import analyse
+from bamgate.reports.design import design_of
+from bamgate.reports.records import Outcomes, read_records, read_runs
 
 ERROR = Metric(name="mean absolute error", unit="px", higher_is_better=False)
 NO_COUNTS = {"correct": None, "top5_correct": None}
@@ -63,3 +69,35 @@ def _epochs(row: dict[str, Any], sign: int) -> list[dict[str, Any]]:
         {**facts, "epoch": e, "test_metric": None if end is None else end - sign * 0.3 * math.log(last / e)}
         for e in range(1, last + 1)
     ]
+
+
+ARMS = ("sigmoid", "tanh", "softsign")
+NOISE = np.random.default_rng(11).normal(0, 0.12, 100)
+SHIFT = {"sigmoid": 0.0, "tanh": -0.45, "softsign": 0.3}
+NETWORKS = ({"model": "resnet20"}, {"model": "resnet18"}, {"model": "wrn-16-8"})
+SCORE = replace(ERROR, higher_is_better=True)
+
+
+def error(arm: str, context: dict[str, Any], seed: int) -> float:
+    place = NETWORKS.index(context) if context else 0
+    return float(3.2 + SHIFT[arm] + NOISE[seed + 10 * ARMS.index(arm) + 30 * place])
+
+
+def failing(arm: str, context: dict[str, Any], seed: int) -> float | None:
+    """The first run of tanh diverges."""
+    return None if (arm, seed) == ("tanh", 0) else error(arm, context, seed)
+
+
+def negated(value: Callable[..., float | None]) -> Callable[..., float | None]:
+    def mirrored(*place: Any) -> float | None:
+        found = value(*place)
+        return None if found is None else -found
+
+    return mirrored
+
+
+def analysed(folder: Path) -> dict[str, Any]:
+    runs = read_runs([folder])
+    design = design_of([folder], runs)
+    found = analyse(design, read_records([folder], design, runs), Outcomes([folder]))
+    return dict(json.loads(json.dumps(found, allow_nan=False)))

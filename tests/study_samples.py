@@ -15,7 +15,7 @@ from bamgate.study.executors.local import Local, LocalJob
 from bamgate.study.expand import expand
 from bamgate.study.folder import open_study
 from bamgate.study.study import Study, read_study
-from bamgate.study.trainer import Orders, work
+from bamgate.study.trainer import Orders, each_cell
 from bamgate.study.work import Message, Work
 
 HEAD = 'question = "q"\ncost = "c"\nexpected = "e"\nreference = "sigmoid"\nrope = 1.0\n'
@@ -45,7 +45,8 @@ def trained(out: Path, path: Path, order: Iterable[str] | None = None) -> Path:
     cells = cells_of(study)
     for cell in cells if order is None else order:
         others = set(cells) - {cell}
-        work(out, Execution(), Orders(skipped=lambda others=others: others, tell=lambda line: None))  # type: ignore[misc]
+        for _ in each_cell(out, Execution(), Orders(skipped=lambda others=others: others, tell=lambda line: None)):  # type: ignore[misc]
+            pass
     collect(out)
     return out
 

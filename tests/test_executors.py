@@ -16,16 +16,15 @@ from study_samples import Forked, opened, study_file, trained
 import bamgate.study
 from bamgate.cli.study_progress import LineWatcher, SilentWatcher
 from bamgate.engines import ENGINES, Execution, Session, StoppedError, single
-from bamgate.errors import BamgateError, TryAgainError, UsageError
+from bamgate.errors import BamgateError, TryAgainError, UsageError, blamed
 from bamgate.gates import load_gate
 from bamgate.record.tables import EPOCHS, read_rows
-from bamgate.registry import blamed
 from bamgate.study import trainer
 from bamgate.study.executors import EXECUTORS
 from bamgate.study.state import CellState, StudyState
 from bamgate.study.study import read_study
 from bamgate.study.supervise import Watcher
-from bamgate.study.trainer import Orders, end_of, work
+from bamgate.study.trainer import Orders, each_cell, end_of
 from bamgate.study.verify import verify
 from bamgate.study.work import End, Message, Work
 
@@ -52,7 +51,8 @@ class ThreadJob:
         execution = Execution(should_stop=self.stopped.is_set)
         orders = Orders(skipped=lambda: set(given.skipped), tell=self.said.append)
         try:
-            work(given.out, execution, orders, load_gate)
+            for _ in each_cell(given.out, execution, orders, load_gate):
+                pass
         except BaseException as error:
             self.how = end_of(error)
 

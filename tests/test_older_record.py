@@ -27,7 +27,7 @@ from bamgate.reports.records import Outcomes, read_records, read_runs
 from bamgate.reports.reproduce import reproduce
 from bamgate.study.expand import expand
 from bamgate.study.study import from_plain
-from bamgate.study.trainer import Orders, work
+from bamgate.study.trainer import Orders, each_cell
 from bamgate.study.verify import verify
 
 OLDER = Path(__file__).parent / "older"
@@ -123,7 +123,8 @@ def test_the_stopped_cell_goes_on_where_it_stood(study: Path) -> None:
     here = describe_device(resolve_device("cpu"), 1)
     path.write_text(json.dumps({**json.loads(path.read_text()), **here}))
     (first,) = log.rows("epochs.csv")
-    work(study, Execution(), Orders(skipped=set, tell=lambda line: None))
+    for _ in each_cell(study, Execution(), Orders(skipped=set, tell=lambda line: None)):
+        pass
     assert (ended := EndedCell.at(folder)) is not None
     assert ended.result["status"] == "finished"
     assert [row["epoch"] for row in log.attempts()] == [0, 1]

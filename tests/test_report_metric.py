@@ -1,10 +1,9 @@
-"""A report on a metric that is no accuracy: an error in pixels, of which less is better."""
+"""A report on a metric that is not accuracy: an error in pixels, of which less is better."""
 
 import ast
 import json
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import typer
 from csv_samples import edit, made_study
-from metric_samples import ERROR, metric_row, metric_study
+from metric_samples import ARMS, ERROR, analysed, error, failing, metric_row, metric_study
 from report_samples import PROVENANCE
 from scipy import stats
 
@@ -21,45 +20,13 @@ from bamgate.errors import DataError, UsageError
 from bamgate.record.metric import ACCURACY, Metric
 from bamgate.record.tables import RUNS, format_rows
 from bamgate.reports import figures
-from bamgate.reports.analysis import analyse
 from bamgate.reports.build import build
 from bamgate.reports.design import design_of, restrict
-from bamgate.reports.figures import FIGURES, Design
+from bamgate.reports.figures import FIGURES
 from bamgate.reports.pages import write_pages
-from bamgate.reports.records import Outcomes, read_records, read_runs
+from bamgate.reports.records import read_records, read_runs
 from bamgate.reports.words.headline import headline_words
 from bamgate.reports.words.numbers import ascii_signs
-
-ARMS = ("sigmoid", "tanh", "softsign")
-NOISE = np.random.default_rng(11).normal(0, 0.12, 100)
-SHIFT = {"sigmoid": 0.0, "tanh": -0.45, "softsign": 0.3}
-NETWORKS = ({"model": "resnet20"}, {"model": "resnet18"}, {"model": "wrn-16-8"})
-SCORE = replace(ERROR, higher_is_better=True)
-
-
-def error(arm: str, context: dict[str, Any], seed: int) -> float:
-    place = NETWORKS.index(context) if context else 0
-    return float(3.2 + SHIFT[arm] + NOISE[seed + 10 * ARMS.index(arm) + 30 * place])
-
-
-def failing(arm: str, context: dict[str, Any], seed: int) -> float | None:
-    """The first run of tanh diverges."""
-    return None if (arm, seed) == ("tanh", 0) else error(arm, context, seed)
-
-
-def negated(value: Callable[..., float | None]) -> Callable[..., float | None]:
-    def mirrored(*place: Any) -> float | None:
-        found = value(*place)
-        return None if found is None else -found
-
-    return mirrored
-
-
-def analysed(folder: Path) -> dict[str, Any]:
-    runs = read_runs([folder])
-    design = design_of([folder], runs)
-    found = analyse(design, read_records([folder], design, runs), Outcomes([folder]))
-    return dict(json.loads(json.dumps(found, allow_nan=False)))
 
 
 def built(folder: Path) -> Path:
@@ -162,112 +129,6 @@ def test_the_best_epoch_is_the_lowest_error(tmp_path: Path) -> None:
         if epoch == "3":
             edit(folder / "epochs.csv", number, test_metric=str(low[rows[cell]] + number / 1e6))
     assert of(analysed(folder), "tanh")["robust"]["best"]["mean"] == pytest.approx(-1.5, abs=1e-3)
-
-
-SAME = (  # of a study and its mirror image
-    *("seeds", "left_out", "holm_p", "sign_test", "superiority", "signed_rank", "worst_rank", "fisher", "bayes"),
-    *("planning", "family", "equivalence_holm_p"),
-)
-SIDES = (
-    ("Above", "Below"),
-    ("above", "below"),
-    ("higher", "lower"),
-    ("right", "left"),
-    ("↑", "↓"),
-    ("highest", "lowest"),
-    ("Higher", "Lower"),
-)
-OPPOSITE = {one: other for pair in SIDES for one, other in (pair, pair[::-1])}
-
-
-def masked(text: str) -> str:
-    """Without numbers, and with one word for both sides."""
-    text = re.sub(r"((=|<|>|&[lg]t;)\s)?[-+−]?\d+(\.\d+)?(e-\d+)?", "#", text)
-    return re.sub(r"\w+|[↑↓]", lambda found: f"<{min(w, OPPOSITE[w])}>" if (w := found[0]) in OPPOSITE else w, text)
-
-
-def turned(one: str, other: str) -> set[str]:
-    """The words of a text that stand on the other side in its mirror image; all others are the same."""
-    pairs = zip(re.findall(r"\w+|[↑↓]", one), re.findall(r"\w+|[↑↓]", other), strict=True)
-    return {a for a, b in pairs if OPPOSITE.get(a) == b}
-
-
-@pytest.mark.parametrize("contexts", [({},), NETWORKS])
-def test_the_mirror_image_of_a_study_has_mirrored_numbers_and_the_same_words(
-    tmp_path: Path, contexts: tuple[dict[str, Any], ...]
-) -> None:
-    folders = [
-        metric_study(tmp_path / name, value, metric, arms=ARMS, contexts=contexts)
-        for name, value, metric in (("less", failing, ERROR), ("more", negated(failing), SCORE))
-    ]
-    less, more = map(analysed, folders)
-    for one, other in zip(less["contrasts"], more["contrasts"], strict=True):
-        for name in SAME:
-            assert one[name] == pytest.approx(other[name]) if name == "holm_p" else _close(one[name], other[name]), name
-        assert one["differences"] == pytest.approx([-d for d in other["differences"]])
-        for name in ("t", "unpaired", "equivalence"):
-            assert (one[name]["low"], one[name]["high"]) == pytest.approx((-other[name]["high"], -other[name]["low"]))
-        assert one["verdict"]["code"] == other["verdict"]["code"]
-        assert one["verdict"]["reason"] == other["verdict"]["reason"]
-        assert one["posterior"]["below"] == pytest.approx(other["posterior"]["above"])
-        assert one["posterior"]["next_seed_wins"] == pytest.approx(other["posterior"]["next_seed_wins"])
-        for reading in ("mean_last", "best"):
-            assert one["robust"][reading]["mean"] == pytest.approx(-other["robust"][reading]["mean"])
-    assert len(less["across"]) == len(more["across"]) == (2 if len(contexts) > 1 else 0)
-    for one, other in zip(less["across"], more["across"], strict=True):
-        assert one["verdict_new"]["code"] == other["verdict_new"]["code"]
-        assert one["across"]["cells"]["low"] == pytest.approx(-other["across"]["cells"]["high"])
-    assert less["headline"]["code"] == more["headline"]["code"] != "undecided"
-    texts = [_said(found, tmp_path / str(number)) for number, found in enumerate((less, more))]
-    for one, other in zip(*texts, strict=True):
-        assert masked(one) == masked(other)
-    assert {"lower", "below", "above"} <= set().union(*map(turned, *texts))
-
-
-def _close(one: Any, other: Any) -> bool:
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(_close(one[key], other[key]) for key in one)
-    return bool(one == pytest.approx(other) if isinstance(one, float) else one == other)
-
-
-def _said(found: dict[str, Any], folder: Path) -> list[str]:
-    write_pages(found, [], folder, provenance=PROVENANCE)
-    text = (folder / "report.md").read_text().split("\n---\n", 1)[1]
-    return [*headline_words(found), *text.splitlines()]
-
-
-def test_figures_of_the_mirror_image_say_the_same(tmp_path: Path) -> None:
-    said = []
-    for name, value, metric in (("less", failing, ERROR), ("more", negated(failing), SCORE)):
-        folder = metric_study(tmp_path / name, value, metric, arms=ARMS, epochs=20)
-        runs = read_runs([folder])
-        design = design_of([folder], runs)
-        records = read_records([folder], design, runs)
-        found = analyse(design, records, Outcomes([folder]))
-        drawn = []
-        for figure in ("differences", "forest", "curves", "power", "mechanism", "failures"):
-            spec = FIGURES[figure]
-            frame = spec.frame(records, design, found)
-            drawn += [
-                spec.title(design),
-                spec.caption(frame, design),
-                spec.alt(frame, design),
-                *_texts(spec, frame, design),
-            ]
-        said.append(sorted(drawn, key=masked))
-    assert list(map(masked, said[0])) == list(map(masked, said[1]))
-    assert {"lower", "below", "left", "right", "↑", "↓", "highest"} <= set().union(*map(turned, *said))
-    assert any("mean absolute error, px" in text for text in said[0])
-    assert "↓ tanh better" in said[0]
-    assert not any(re.search(r"accuracy|points of|, points|\d.points", text) for text in said[0])
-
-
-def _texts(spec: Any, frame: Any, design: Design) -> list[str]:
-    """What stands in the drawing, without the numbers on its axes."""
-    from matplotlib.text import Text
-
-    found = [text.get_text().replace("\n", " ") for text in spec.draw(frame, design).findobj(Text)]
-    return [text for text in found if re.search("[a-z]", text)]
 
 
 def test_two_metrics_are_not_compared(tmp_path: Path) -> None:

@@ -375,7 +375,7 @@ def test_what_is_out_of_all_bounds_is_one_line(text: str, expected: str, toml: P
 def test_a_rope_out_of_all_bounds(tmp_path: Path) -> None:
     path = tmp_path / "s.toml"
     path.write_text(f'{HEAD.replace("1.0", "1" + "0" * 400)}seeds = "0"\ngates = ["sigmoid"]\n')
-    with pytest.raises(UsageError, match="line 5: rope must be points of accuracy above 0 and below 100, got 1000"):
+    with pytest.raises(UsageError, match="line 5: rope must be a number above 0, got 1000"):
         read_study(path)
 
 

@@ -7,8 +7,8 @@ import pytest
 from scipy import integrate, stats
 
 from bamgate.errors import UsageError
-from bamgate.stats import Pairs
-from bamgate.stats.anytime import anytime_t, half_width, log_evidence
+from bamgate.stats import Pairs, anytime_t
+from bamgate.stats.anytime import half_width, log_evidence
 
 
 def pairs_of(differences):

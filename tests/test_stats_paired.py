@@ -142,7 +142,7 @@ def test_pairs_take_numpy_integers_and_keep_plain_ones() -> None:
 
 def test_wrong_arguments() -> None:
     for rope in (0.0, -1.0, math.nan, math.inf):
-        with pytest.raises(UsageError, match="rope must be points of accuracy above 0, got"):
+        with pytest.raises(UsageError, match="rope must be a number above 0, got"):
             equivalence(D1, rope)
     with pytest.raises(UsageError, match="confidence must be between 0 and 1, got 95"):
         paired_t(D1, confidence=95)
@@ -150,7 +150,7 @@ def test_wrong_arguments() -> None:
         planning(D1, 0.2, power=0.04)
     with pytest.raises(UsageError, match="a power curve starts at 2 seeds, got 1"):
         power_curve(0.2, 0.2, [1, 2])
-    with pytest.raises(UsageError, match="sd must be points of accuracy above 0, got 0"):
+    with pytest.raises(UsageError, match="sd must be a number above 0, got 0"):
         power_curve(0.0, 0.2, [2])
 
 

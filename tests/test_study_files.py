@@ -72,7 +72,7 @@ def test_the_hash_changes_with_the_design_and_not_with_seeds_and_words(tmp_path:
     [
         (BASE.replace("reference", "referense"), "line 4: unknown key 'referense'; did you mean 'reference'?"),
         (BASE.replace('"sigmoid"\nrope', '"sigmod"\nrope'), "line 4: unknown reference arm 'sigmod'; did you mean"),
-        (BASE.replace("0.5", "-1"), "line 5: rope must be points of accuracy above 0 and below 100, got -1"),
+        (BASE.replace("0.5", "-1"), "line 5: rope must be a number above 0, got -1"),
         (BASE.replace('"0-1"', '"5-1"'), "line 6: seeds '5-1': a range goes from a lower to a higher seed"),
         (BASE.replace('"q"', '""'), "line 1: question must be a text, got ''"),
         (BASE.replace('question = "q"\n', ""), "question is missing"),

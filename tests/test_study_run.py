@@ -238,15 +238,27 @@ def test_gates_that_are_code_want_to_be_allowed(tmp_path: Path) -> None:
     require_code(read_study(study_file(tmp_path)), False)
 
 
+def test_quiet_and_verbose_exclude_each_other(tmp_path: Path) -> None:
+    shown = bamgate("study", "run", str(study_file(tmp_path)), "--quiet", "--verbose", cwd=tmp_path)
+    assert (shown.returncode, shown.stderr) == (
+        2,
+        "bamgate: --quiet and --verbose exclude each other; give one of them\n",
+    )
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_is_wrong_with_the_options(tmp_path: Path) -> None:
     many = str(study_file(tmp_path, seeds="0-1000"))
-    assert message(UsageError, prepare, many, GIVEN) == "study tiny has 2,002 cells; say --yes if that is meant"
+    assert (
+        message(UsageError, prepare, many, GIVEN)
+        == "study tiny has 2,002 cells; pass --yes (many=True in Python) if that is meant"
+    )
     began = time.monotonic()
     file = study_file(tmp_path, seeds="0-9999", more=f"[axes]\nreduction = {list(range(1, 129))}\n")
-    expected = "study tiny has 2,560,000 cells; say --yes if that is meant"
+    expected = "study tiny has 2,560,000 cells; pass --yes (many=True in Python) if that is meant"
     assert message(UsageError, prepare, str(file), GIVEN) == expected
     wide = f"[axes]\nreduction = {list(range(1, 1001))}\nlr = {[k / 1000 for k in range(1, 1001)]}\n"
-    expected = "study tiny has at least 10,000 cells; say --yes if that is meant"
+    expected = "study tiny has at least 10,000 cells; pass --yes (many=True in Python) if that is meant"
     assert message(UsageError, prepare, str(study_file(tmp_path, seeds="0", more=wide)), GIVEN) == expected
     assert time.monotonic() - began < 10, "it counts and expands nothing"
     few = str(study_file(tmp_path))

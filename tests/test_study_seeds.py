@@ -30,7 +30,7 @@ from bamgate.study.folder import open_study
 from bamgate.study.plan import plan
 from bamgate.study.runner import Options, located
 from bamgate.study.study import read_study
-from bamgate.study.trainer import Orders, work
+from bamgate.study.trainer import Orders, each_cell
 from bamgate.study.verify import verify
 
 GIVEN = Options(jobs=1)
@@ -89,7 +89,8 @@ def test_the_next_seeds_follow_the_largest(tmp_path: Path) -> None:
 def test_a_study_with_added_seeds_is_run_as_one_that_had_them(tmp_path: Path) -> None:
     one = trained(tmp_path / "out", study_file(tmp_path, gates='"sigmoid"', seeds="0"))
     add_seeds(one, 1)
-    work(one, Execution(), Orders(skipped=set, tell=lambda line: None))
+    for _ in each_cell(one, Execution(), Orders(skipped=set, tell=lambda line: None)):
+        pass
     both = trained(tmp_path / "both", study_file(tmp_path, gates='"sigmoid"', seeds="0-1"))
     collect(one)
     assert verify(one) == []

@@ -18,12 +18,11 @@ from bamgate.data import (
 from bamgate.devices import cpu_threads, describe_device, exact_arithmetic, resolve_device
 from bamgate.engines import ENGINES, Engine, Execution, Listener, Session, Trainer
 from bamgate.engines.failures import failures_named, task_failures_named
-from bamgate.errors import UsageError
+from bamgate.errors import UsageError, blamed
 from bamgate.gates import Gate, gate_curve, gate_facts, gate_location, named_gate
 from bamgate.networks.build import build_model, cost
 from bamgate.record.runlog import CellLog, open_cell, require_one_gate, require_one_listing
 from bamgate.record.storage import sole_writer
-from bamgate.registry import blamed
 from bamgate.run.resolve import task_of
 
 

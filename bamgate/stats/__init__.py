@@ -7,10 +7,14 @@ generators.
 from bamgate.stats.across import Across as Across
 from bamgate.stats.across import CellMeans as CellMeans
 from bamgate.stats.across import across as across
+from bamgate.stats.anytime import AnytimeT as AnytimeT
+from bamgate.stats.anytime import anytime_t as anytime_t
 from bamgate.stats.bayes import BayesFactors as BayesFactors
 from bamgate.stats.bayes import Posterior as Posterior
 from bamgate.stats.bayes import bayes_factor as bayes_factor
 from bamgate.stats.bayes import posterior as posterior
+from bamgate.stats.beyond import Beyond as Beyond
+from bamgate.stats.beyond import beyond_margin as beyond_margin
 from bamgate.stats.effect import EffectSize as EffectSize
 from bamgate.stats.effect import Superiority as Superiority
 from bamgate.stats.effect import Unpaired as Unpaired
@@ -31,6 +35,8 @@ from bamgate.stats.failures import WorstRank as WorstRank
 from bamgate.stats.failures import failure_rate as failure_rate
 from bamgate.stats.failures import fisher as fisher
 from bamgate.stats.failures import worst_rank as worst_rank
+from bamgate.stats.forecast import Forecast as Forecast
+from bamgate.stats.forecast import forecast_seeds as forecast_seeds
 from bamgate.stats.images import ImageBootstrap as ImageBootstrap
 from bamgate.stats.images import McNemar as McNemar
 from bamgate.stats.images import image_bootstrap as image_bootstrap
@@ -61,12 +67,15 @@ __all__ = [
     "REASONS",
     "VERDICTS",
     "Across",
+    "AnytimeT",
     "BayesFactors",
+    "Beyond",
     "Bootstrap",
     "CellMeans",
     "EffectSize",
     "Equivalence",
     "Fisher",
+    "Forecast",
     "Friedman",
     "ImageBootstrap",
     "Level",
@@ -87,13 +96,16 @@ __all__ = [
     "Verdict",
     "WorstRank",
     "across",
+    "anytime_t",
     "bayes_factor",
     "bca",
+    "beyond_margin",
     "effect_size",
     "equivalence",
     "failure_rate",
     "false_discovery",
     "fisher",
+    "forecast_seeds",
     "friedman",
     "holm",
     "image_bootstrap",

@@ -24,7 +24,7 @@ class Beyond(Result):
     p_below: float | None = None
 
 
-def beyond(pairs: Pairs, rope: float) -> Beyond:
+def beyond_margin(pairs: Pairs, rope: float) -> Beyond:
     """The minimum-effect test of the paired differences; `rope` in points, declared before the runs.
 
     Source: Murphy and Myors 1999 (Journal of Applied Psychology 84, 234-248).

@@ -46,7 +46,7 @@ class Forecast(Result):
     alpha: float = 0.05
 
 
-def forecast(
+def forecast_seeds(
     pairs: Pairs, rope: float, *, alpha: float = 0.05, sequential: bool = False, least: int = 2, seed: int = 0
 ) -> Forecast:
     """The seeds that are missing until the rule decides.

@@ -123,9 +123,9 @@ def _rounding(pairs: Pairs) -> float:
 
 
 def check_rope(rope: float) -> float:
-    """Return the half width, in points, of the range of differences that do not matter; UsageError unless above 0."""
+    """The half width, in the metric's unit, of the differences that do not matter; UsageError unless above 0."""
     if not (math.isfinite(rope) and rope > 0):
-        raise UsageError(f"rope must be points of accuracy above 0, got {rope!r}")
+        raise UsageError(f"rope must be a number above 0, got {rope!r}")
     return float(rope)
 
 

@@ -82,7 +82,7 @@ def power_curve(
     """
     rope = check_rope(rope)
     if not (math.isfinite(sd) and sd > 0):
-        raise UsageError(f"sd must be points of accuracy above 0, got {sd!r}")
+        raise UsageError(f"sd must be a number above 0, got {sd!r}")
     if any(n < 2 for n in ns):
         raise UsageError(f"a power curve starts at 2 seeds, got {min(ns)}")
     _check_asked(power, alpha)

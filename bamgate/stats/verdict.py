@@ -98,27 +98,32 @@ def verdict(
     if rope != equal.rope:
         raise UsageError(f"the equivalence test used a ROPE of {equal.rope:g} points, not {rope:g}")
     p = t.p if holm_p is None else holm_p
-    numbers: dict[str, Any] = {"rope": rope, "unit": unit, "p": p, "adjusted": holm_p is not None}
-    numbers |= {name: getattr(t, name) for name in ("n", "mean", "sd", "low", "high", "confidence")}
-    numbers |= {"equal_low": equal.low, "equal_high": equal.high}
-    plan: dict[str, Any] = {"seeds_needed": planning.seeds_needed, "power": planning.power}
-    plan |= {"plan_status": planning.status, "plan_about": planning.about}
+    numbers = {"rope": rope, "unit": unit, "p": p, "adjusted": holm_p is not None, **_numbers(t, equal, planning)}
     if t.mean is None or t.low is None or t.high is None or t.p is None or p is None:
         status = t.status if t.status != OK else NO_INTERVAL
-        return Verdict(code=UNDECIDED, reason=NO_TEST, status=status, about=t.about, **numbers, **plan)
+        return Verdict(code=UNDECIDED, reason=NO_TEST, status=status, about=t.about, **numbers)
     within = equal.low is not None and equal.high is not None and -rope < equal.low and equal.high < rope
     within = within and (equivalence_p is None or equivalence_p < ALPHA)
     gain = (t.low, t.high) if higher_is_better else (-t.high, -t.low)
-    code = _direction(*gain, rope) if p < ALPHA else None
     # A direction outranks equivalence: a difference may be real and too small to matter, and both are said.
-    if code:
+    if p < ALPHA and (code := _direction(*gain, rope)):
         reason = WITHIN_ROPE if within else REACHES_INTO_ROPE if code.endswith(NEGLIGIBLE) else BEYOND_ROPE
-        return Verdict(code=code, reason=reason, also_equivalent=within, **numbers, **plan)
+        return Verdict(code=code, reason=reason, also_equivalent=within, **numbers)
     if within:
-        return Verdict(code=EQUIVALENT, reason=WITHIN_ROPE, **numbers, **plan)
+        return Verdict(code=EQUIVALENT, reason=WITHIN_ROPE, **numbers)
     reason = LOST_IN_FAMILY if t.low > 0 or t.high < 0 else HOLDS_ZERO
     missing = None if planning.seeds_needed is None else max(0, planning.seeds_needed - t.n)
-    return Verdict(code=UNDECIDED, reason=reason, seeds_missing=missing, **numbers, **plan)
+    return Verdict(code=UNDECIDED, reason=reason, seeds_missing=missing, **numbers)
+
+
+def _numbers(t: PairedT, equal: Equivalence, planning: Planning) -> dict[str, Any]:
+    """What the rule went by, as a verdict names it."""
+    return {
+        **{name: getattr(t, name) for name in ("n", "mean", "sd", "low", "high", "confidence")},
+        **{"equal_low": equal.low, "equal_high": equal.high},
+        **{"seeds_needed": planning.seeds_needed, "power": planning.power},
+        **{"plan_status": planning.status, "plan_about": planning.about},
+    }
 
 
 def _direction(low: float, high: float, rope: float) -> str | None:

@@ -8,7 +8,7 @@ from bamgate.config.settings import Settings
 from bamgate.data import default_root, find_dataset
 from bamgate.errors import BamgateError, UsageError
 from bamgate.gates import Gate, named_gate
-from bamgate.record.metric import Metric
+from bamgate.record.metric import PERCENT, Metric
 from bamgate.record.study_file import study_digest
 from bamgate.run.resolve import Loader, make_plan
 from bamgate.study.study import Study, contexts, is_excluded, merged
@@ -54,7 +54,7 @@ def expand(study: Study, data_root: Path | None = None, load: Loader = named_gat
 
 
 def _require_one_metric(study: Study, cells: list[StudyCell], data_root: Path | None) -> None:
-    """UsageError if the data sets of a study are judged by different metrics."""
+    """UsageError if the data sets of a study are judged by different metrics, or its margin is not one of theirs."""
     known: dict[str, Metric] = {}
     for name in dict.fromkeys(cell.config.dataset for cell in cells):
         known[name] = TASKS.get(find_dataset(name, data_root or default_root()).task).metric
@@ -64,6 +64,10 @@ def _require_one_metric(study: Study, cells: list[StudyCell], data_root: Path | 
             raise UsageError(
                 f"study {study.name}: {first} is judged by {metric}, {name} by {other}; make a study of each"
             )
+    if metric.unit == PERCENT and study.rope >= 100:
+        raise UsageError(
+            f"study {study.name}: rope must be points of {metric.name} above 0 and below 100, got {study.rope:g}"
+        )
 
 
 def _of_context(study: Study, context: Settings, data_root: Path | None, load: Loader) -> list[StudyCell]:

@@ -45,8 +45,10 @@ def steps_an_epoch(training: TrainingConfig, data: DataSet) -> int:
 
 
 def trainer_to_time(config: RunConfig, gate: Gate, data: DataSet, execution: Execution) -> Trainer:
-    """A cell's trainer on random images: no data set is needed for a task of
-    classes, and speed does not depend on what they show."""
+    """A cell's trainer on random images, since speed does not depend on what they show.
+
+    The data set is read only if its task is not classification: its targets cannot be made up.
+    """
     device = resolve_device(execution.device)
     # Random images stand in for files, so the network is timed alone.
     timed = replace(config, training=replace(config.training, augment="none")) if data.files else config

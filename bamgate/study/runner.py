@@ -218,7 +218,9 @@ def _require_meant(study: Study, options: Options) -> None:
     number = count_cells(study, _KINDS)
     if number > MANY and not options.many:
         at_least = "at least " if number >= _KINDS * len(parse_seeds(study.seeds)) else ""
-        raise UsageError(f"study {study.name} has {at_least}{number:,} cells; say --yes if that is meant")
+        raise UsageError(
+            f"study {study.name} has {at_least}{number:,} cells; pass --yes (many=True in Python) if that is meant"
+        )
 
 
 def jobs_of(options: Options, executor: Executor, gpus: int) -> int:

@@ -13,6 +13,7 @@ gates = ["sigmoid", "tanh"] # an arm each
 
 import itertools
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -106,8 +107,9 @@ class _Reader:
 
     def _rope(self) -> float:
         value = self.content.get("rope")
-        if type(value) not in (int, float) or not 0 < value < 100:  # type: ignore[operator]
-            raise self.fail(f"rope must be points of accuracy above 0 and below 100, got {value!r}", key="rope")
+        # The metric, and with it the unit and the upper bound, is known once the data sets are: see `expand`.
+        if type(value) not in (int, float) or not 0 < value <= sys.float_info.max:  # type: ignore[operator]
+            raise self.fail(f"rope must be a number above 0, got {value!r}", key="rope")
         return float(value)  # type: ignore[arg-type]
 
     def _seeds(self) -> str:

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bamgate.engines import StoppedError
-from bamgate.errors import BamgateError, DataError, GateError, TryAgainError, UsageError
-from bamgate.registry import blamed
+from bamgate.errors import BamgateError, DataError, GateError, TryAgainError, UsageError, blamed
 from bamgate.study.executors import Executor, Job
 from bamgate.study.memory import Room
 from bamgate.study.state import RUNNING, CellState, StudyState

@@ -15,10 +15,11 @@ from bamgate.gates import named_gate
 from bamgate.record.storage import is_held
 from bamgate.run.cells import run_cell
 from bamgate.run.resolve import Loader
+from bamgate.study.code import gate_loader
 from bamgate.study.expand import StudyCell, expand
 from bamgate.study.folder import check_cells, stored_content
 from bamgate.study.study import from_plain
-from bamgate.study.work import End, Message
+from bamgate.study.work import End, Message, Work
 
 TELL_S = 0.5  # between two messages of where a cell stands
 
@@ -60,10 +61,18 @@ class _Teller(Listener):
         self.tell({"epoch": row})
 
 
-def work(out: Path, execution: Execution, orders: Orders, load: Loader = named_gate) -> None:
-    """Train until no missing cell is free; see `each_cell`."""
-    for _ in each_cell(out, execution, orders, load):
-        pass
+def trained(given: Work, orders: Orders, should_stop: Callable[[], bool]) -> Iterator[None]:
+    """`each_cell` of a job's work: with the gates that its study names, and on its device."""
+    study = from_plain(stored_content(given.out)["study"])
+    load = gate_loader(study, allowed=given.allow_code, file=None, out=given.out)
+    execution = Execution(
+        device=given.device,
+        threads=given.threads,
+        data_root=given.data_root,
+        workers=given.decoders,
+        should_stop=should_stop,
+    )
+    return each_cell(given.out, execution, orders, load)
 
 
 def each_cell(out: Path, execution: Execution, orders: Orders, load: Loader = named_gate) -> Iterator[None]:

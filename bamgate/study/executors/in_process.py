@@ -2,12 +2,8 @@
 
 from collections.abc import Callable
 
-from bamgate.engines import Execution
-from bamgate.study.code import gate_loader
 from bamgate.study.executors.executor import EXECUTORS
-from bamgate.study.folder import stored_content
-from bamgate.study.study import from_plain
-from bamgate.study.trainer import Orders, each_cell, end_of
+from bamgate.study.trainer import Orders, end_of, trained
 from bamgate.study.work import End, Message, Work
 
 
@@ -34,17 +30,7 @@ class InProcessJob:
         def should_stop() -> bool:
             return self._stops or work.should_stop()
 
-        load = gate_loader(
-            from_plain(stored_content(work.out)["study"]), allowed=work.allow_code, file=None, out=work.out
-        )
-        execution = Execution(
-            device=work.device,
-            threads=work.threads,
-            data_root=work.data_root,
-            workers=work.decoders,
-            should_stop=should_stop,
-        )
-        self._cells = each_cell(work.out, execution, Orders(skipped=lambda: self._skipped, tell=tell), load)
+        self._cells = trained(work, Orders(skipped=lambda: self._skipped, tell=tell), should_stop)
 
     def has_ended(self) -> bool:
         """After one more cell."""
