@@ -48,7 +48,7 @@ def headline_words(stats: Row) -> Headline:
         sentence, sure = _sentence(stats, rows[0], measure) + _others(stats), _sure(stats, rows[0], measure)
     else:
         sentence, sure = _one_by_one(stats["headline"], rows)
-    notes = [_diverged(stats, row) for row in rows] + _choices(stats, measure)
+    notes = [*_failures(stats, rows), *_choices(stats, measure)]
     return Headline(sentence, " ".join(text for text in (sure, *notes) if text), _why(stats["headline"], measure))
 
 
@@ -181,17 +181,22 @@ def _exact(row: Row) -> str:
     return f"{row['t']['n']} pairs are too few for any exact test to reach p < 0.05"
 
 
+def _failures(stats: Row, rows: list[Row]) -> list[str]:
+    """How often the two arms failed in each context in which one did, and what that means for the comparison."""
+    failed = [(row, text) for row in rows if (text := _diverged(stats, row))]
+    compared = any(row["t"]["n"] for row, _ in failed)
+    return [text for _, text in failed] + ["The comparison uses the seeds that both finished."] * compared
+
+
 def _diverged(stats: Row, row: Row) -> str:
-    """How often the two arms failed, if one did."""
     if row["fisher"] is None:
         return ""
     arms = (row["arm"], row["reference"])
     levels = [x for x in stats["levels"] if x["context"] == row["context"] and x["arm"] in arms]
     parts = " and ".join(f"{x['arm']} diverged in {x['diverged']} of {x['planned']} runs" for x in levels)
     place = f" ({row['context']})" if row["context"] else ""
-    rest = " The comparison uses the seeds that both finished." if row["t"]["n"] else ""
     p = "" if row["fisher"]["p"] is None else f"; Fisher's exact test {p_value(row['fisher']['p'])}"
-    return f"{parts}{place}{p}.{rest}"
+    return f"{parts}{place}{p}."
 
 
 def _choices(stats: Row, measure: Measure) -> list[str]:
@@ -226,11 +231,11 @@ def _counts(rows: list[Row]) -> str:
 def _over_contexts(stats: Row, new: Row, rows: list[Row], measure: Measure) -> tuple[str, str]:
     cells, rope = new["across"]["cells"], stats["design"]["rope"]
     interval = "no interval" if cells["low"] is None else f"95 % interval {measure.reach(cells)} over their means"
-    mean = "" if cells["mean"] is None else f" {_scored({**new, 't': cells}, measure)} ({interval});"
+    mean = "" if cells["mean"] is None else f"{_scored({**new, 't': cells}, measure)} ({interval}); "
     compared = [row for row in rows if row["differences"]]
     lost = [row["context"] for row in rows if not row["differences"]]
     sentence = (
-        f"For a new network or data set like these {cells['k']}: {WORDS[new['verdict_new']['code']]}.{mean} one by "
+        f"For a new network or data set like these {cells['k']}: {WORDS[new['verdict_new']['code']]}; {mean}one by "
         f"one: {_counts(compared)}." + (f" Left out, because they have no pair: {', '.join(lost)}." if lost else "")
     )
     ends = {"low": cells["these_low"], "high": cells["these_high"]}
