@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import traceback
 import warnings
 from collections.abc import Mapping
@@ -64,16 +63,27 @@ class Fork:
 
 
 def fork_trainers() -> None:
-    """From now on this process forks its trainer processes, unless it has threads, whose locks a fork would inherit."""
+    """From now on this process forks its trainer processes, unless it has threads.
+
+    A fork inherits the locks of threads that it does not have. Python does not know the threads of OpenMP and autograd,
+    in whose pools a child would wait for ever, so the system is asked.
+    """
     original: Any = subprocess.Popen
 
     class Popen(original):  # type: ignore[misc]
         def __new__(cls, command: Any, *args: Any, **given: Any) -> Any:
-            if command[3:5] == ["study", "work"] and threading.active_count() == 1:
+            if command[3:5] == ["study", "work"] and _has_one_thread():
                 return Fork(command, **given)
             return super().__new__(cls)
 
     subprocess.Popen = Popen  # type: ignore[misc]
+
+
+def _has_one_thread() -> bool:
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except FileNotFoundError:  # another system than Linux: nobody can say
+        return False
 
 
 def trains(number: int, out: Path) -> bool:
